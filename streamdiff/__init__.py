@@ -1,0 +1,8 @@
+"""A plugin-based, event-driven stream processor for difference imaging.
+
+This module is the public interface for plugins, beside `streamdiff.model`,
+`streamdiff.stages`, `streamdiff.imaging`, `streamdiff.errors` and, in tests,
+`streamdiff.testing`.
+"""
+
+__version__ = "0.1.0"

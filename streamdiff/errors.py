@@ -1,0 +1,127 @@
+"""The errors of streamdiff, and what the runtime does with each branch.
+
+::
+
+    StreamdiffError
+    ├── ConfigError             stop at start: nothing has been consumed
+    ├── PluginError             stop at start: nothing has been consumed
+    ├── RetryableError          back off, then the same event again
+    │   └── StoreUnavailableError
+    └── UnprocessableError      failed outcome and dead letter
+        ├── UndecodableError    dead letter only: there is no visit to report on
+        ├── InvalidExposureError
+        ├── UnreadableImageError
+        ├── ChecksumMismatchError
+        ├── ForbiddenUriError
+        ├── TooLargeError
+        ├── SubtractionError
+        ├── VarianceScaleError
+        ├── PluginContractError
+        └── PluginFailedError
+
+Skipping on purpose is an outcome (`streamdiff.model.Skip`), never an error.
+Messages say what is wrong, where, and what to do about it.
+"""
+
+from typing import ClassVar
+
+
+class StreamdiffError(Exception):
+    """Anything that streamdiff raises on purpose."""
+
+
+class ConfigError(StreamdiffError):
+    """A setting is missing, unknown or out of range."""
+
+
+class PluginError(StreamdiffError):
+    """A plugin is missing, broken, ambiguous or of another API version."""
+
+
+class RetryableError(StreamdiffError):
+    """A passing fault: the same event may succeed a little later.
+
+    Attributes
+    ----------
+    reason : str
+        Reason code of the failed outcome when no attempt succeeds.
+    """
+
+    reason: ClassVar[str] = "internal"
+
+
+class StoreUnavailableError(RetryableError):
+    """An image or template store does not answer."""
+
+    reason = "store_unavailable"
+
+
+class UnprocessableError(StreamdiffError):
+    """The event can not be processed, now or later.
+
+    Attributes
+    ----------
+    reason : str
+        Reason code of the failed outcome, from the closed list of
+        `streamdiff.model.Reason`.
+    """
+
+    reason: ClassVar[str] = "internal"
+
+
+class UndecodableError(UnprocessableError):
+    """The message is no event: only a dead letter can tell of it."""
+
+
+class InvalidExposureError(UnprocessableError):
+    """An exposure breaks a rule; the message names file, extension, keyword, rule."""
+
+    reason = "invalid_exposure"
+
+
+class UnreadableImageError(UnprocessableError):
+    """A file is missing, truncated or not what its name says."""
+
+    reason = "unreadable_image"
+
+
+class ChecksumMismatchError(UnprocessableError):
+    """The bytes of a file are not those that the event announced."""
+
+    reason = "checksum_mismatch"
+
+
+class ForbiddenUriError(UnprocessableError):
+    """A URI lies outside the configured roots."""
+
+    reason = "forbidden_uri"
+
+
+class TooLargeError(UnprocessableError):
+    """A file is larger than the configured limit."""
+
+    reason = "too_large"
+
+
+class SubtractionError(UnprocessableError):
+    """The two exposures can not be subtracted, or the result is no good."""
+
+    reason = "bad_subtraction"
+
+
+class VarianceScaleError(UnprocessableError):
+    """The variance plane is too far from the scatter of the image."""
+
+    reason = "variance_scale_exceeded"
+
+
+class PluginContractError(UnprocessableError):
+    """A plugin returned something that its protocol does not allow."""
+
+    reason = "plugin_contract"
+
+
+class PluginFailedError(UnprocessableError):
+    """A plugin raised an error that is none of streamdiff's."""
+
+    reason = "plugin_error"

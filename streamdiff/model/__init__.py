@@ -1,0 +1,59 @@
+"""The nouns of difference imaging and of its event stream, all frozen."""
+
+from streamdiff.model.alert import Alert
+from streamdiff.model.coadd import Coadd, CoaddInput
+from streamdiff.model.dia_sources import DETECTION_COLUMNS, Column, DiaSources
+from streamdiff.model.difference import Convolved, Difference, FluxScale, Noise
+from streamdiff.model.events import (
+    Action,
+    Provenance,
+    TemplateRebuilt,
+    TemplateUpdate,
+    TemplateUse,
+    VisitProcessed,
+    VisitReady,
+)
+from streamdiff.model.exposure import Exposure
+from streamdiff.model.ids import ExposureId, TemplateId, dia_source_ids
+from streamdiff.model.kernel import MatchingKernel
+from streamdiff.model.mask import NO_PLANES, UNUSABLE, MaskPlane
+from streamdiff.model.outcomes import Outcome, Reason, Skip
+from streamdiff.model.psf import ConstantPsf, GridPsf, PolynomialPsf, Psf, UnknownPsf
+from streamdiff.model.template import Template
+
+__all__ = [
+    "DETECTION_COLUMNS",
+    "NO_PLANES",
+    "UNUSABLE",
+    "Action",
+    "Alert",
+    "Coadd",
+    "CoaddInput",
+    "Column",
+    "ConstantPsf",
+    "Convolved",
+    "DiaSources",
+    "Difference",
+    "Exposure",
+    "ExposureId",
+    "FluxScale",
+    "GridPsf",
+    "MaskPlane",
+    "MatchingKernel",
+    "Noise",
+    "Outcome",
+    "PolynomialPsf",
+    "Provenance",
+    "Psf",
+    "Reason",
+    "Skip",
+    "Template",
+    "TemplateId",
+    "TemplateRebuilt",
+    "TemplateUpdate",
+    "TemplateUse",
+    "UnknownPsf",
+    "VisitProcessed",
+    "VisitReady",
+    "dia_source_ids",
+]

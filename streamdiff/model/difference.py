@@ -1,0 +1,121 @@
+"""What is left of a science image without its template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from streamdiff.errors import InvalidExposureError
+from streamdiff.model.ids import ExposureId
+from streamdiff.model.kernel import MatchingKernel
+from streamdiff.model.planes import freeze_planes
+from streamdiff.model.psf import Psf
+
+
+class FluxScale(StrEnum):
+    """Whose photometric scale a difference is on."""
+
+    TEMPLATE = "template"
+    SCIENCE = "science"
+
+
+class Convolved(StrEnum):
+    """Which image was convolved to match the PSFs."""
+
+    TEMPLATE = "template"
+    SCIENCE = "science"
+    BOTH = "both"
+    NONE = "none"
+
+
+class Noise(StrEnum):
+    """Whether the noise of neighbouring pixels is independent."""
+
+    WHITE = "white"
+    CORRELATED = "correlated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Difference:
+    """Science minus matched template, on the pixels of the science image.
+
+    Attributes
+    ----------
+    id : ExposureId
+        The science exposure.
+    image : ndarray of float32, shape (ny, nx)
+        Change of flux [nJy, or the unit of the scale]; 0 where NO_DATA is set.
+    variance : ndarray of float32, shape (ny, nx)
+        Variance of ``image``; infinite where NO_DATA is set.
+    mask : ndarray of int32, shape (ny, nx)
+        Bitwise OR of `MaskPlane` bits.
+    psf : Psf
+        PSF of a change in ``image``.
+    wcs : astropy.wcs.WCS
+    flux_scale : FluxScale
+    kernel_sum : float
+        Flux of a constant star in the science image over that in the template.
+    convolved : Convolved
+    noise : Noise
+    covariance_factor : float or ndarray of float32, shape (ny, nx)
+        Noise power at zero frequency over the variance of a pixel. For the
+        noise that convolution correlated, and `decorrelate` whitens, it counts
+        what correlated the inputs before.
+    matching_kernel : MatchingKernel or None
+        Kernel of the convolved image, where there is one.
+    score : ndarray of float32, shape (ny, nx), or None
+        Significance [sigma] of a point source centred on each pixel; 0 where
+        NO_DATA is set. `None`: the source finder makes it.
+    matched_template : ndarray of float32, shape (ny, nx), or None
+        What was subtracted, on the scale of ``image``.
+    photometric : bool
+        Whether fluxes are in nJy.
+    metrics : mapping of str to float
+        Figures of merit of the subtraction.
+
+    Raises
+    ------
+    InvalidExposureError
+        If planes differ in shape, or the kernel sum is not positive.
+    """
+
+    id: ExposureId
+    image: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    mask: NDArray[np.int32]
+    psf: Psf
+    wcs: WCS
+    flux_scale: FluxScale
+    kernel_sum: float
+    convolved: Convolved
+    noise: Noise
+    covariance_factor: float | NDArray[np.float32] = 1.0
+    matching_kernel: MatchingKernel | None = None
+    score: NDArray[np.float32] | None = None
+    matched_template: NDArray[np.float32] | None = None
+    photometric: bool = True
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            freeze_planes(
+                self,
+                float32=("image", "variance", "score", "matched_template"),
+                int32=("mask",),
+            )
+        except ValueError as err:
+            raise InvalidExposureError(f"difference of {self.id}: {err}") from err
+        if not (np.isfinite(self.kernel_sum) and self.kernel_sum > 0):
+            raise InvalidExposureError(
+                f"difference of {self.id}: kernel_sum must be positive, "
+                f"got {self.kernel_sum}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (ny, nx)."""
+        ny, nx = self.image.shape
+        return ny, nx

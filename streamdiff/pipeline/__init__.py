@@ -1,0 +1,1 @@
+"""Event in, result out: no Kafka, no FITS, no clock."""

@@ -1,0 +1,1 @@
+"""Simulated skies and surveys, for tests and the demo."""
