@@ -5,6 +5,8 @@
     StreamdiffError
     ├── ConfigError             stop at start: nothing has been consumed
     ├── PluginError             stop at start: nothing has been consumed
+    ├── StreamError             stop with exit code 1: nothing is lost
+    │   └── DeadLetterLimitError
     ├── RetryableError          back off, then the same event again
     │   └── StoreUnavailableError
     └── UnprocessableError      failed outcome and dead letter
@@ -27,7 +29,16 @@ from typing import ClassVar
 
 
 class StreamdiffError(Exception):
-    """Anything that streamdiff raises on purpose."""
+    """Anything that streamdiff raises on purpose.
+
+    Attributes
+    ----------
+    stage, plugin : str
+        Where in the pipeline it was raised; empty outside of it.
+    """
+
+    stage: str = ""
+    plugin: str = ""
 
 
 class ConfigError(StreamdiffError):
@@ -36,6 +47,14 @@ class ConfigError(StreamdiffError):
 
 class PluginError(StreamdiffError):
     """A plugin is missing, broken, ambiguous or of another API version."""
+
+
+class StreamError(StreamdiffError):
+    """The stream can not go on: a broker refuses, an offset is gone, a thread died."""
+
+
+class DeadLetterLimitError(StreamError):
+    """So many events fail that the fault is not in the events."""
 
 
 class RetryableError(StreamdiffError):

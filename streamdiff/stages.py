@@ -164,7 +164,10 @@ class Associator(Protocol):
     """Kind ``associate``: DiaSources -> DiaObjects."""
 
     def associate(self, sources: DiaSources, images: Images) -> NDArray[np.int64]:
-        """Return a diaObjectId per DiaSource, 0 for none; shape (len(sources),)."""
+        """Return a diaObjectId per DiaSource, 0 for none; shape (len(sources),).
+
+        The table has ids and sky positions, and what was measured.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """What is left of a science image without its template."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -113,6 +113,23 @@ class Difference:
                 f"difference of {self.id}: kernel_sum must be positive, "
                 f"got {self.kernel_sum}"
             )
+
+    def on_scale(self, flux_scale: FluxScale) -> "Difference":
+        """Return the same difference on the photometric scale of another image."""
+        if flux_scale is self.flux_scale:
+            return self
+        to_template = 1 / self.kernel_sum
+        factor = to_template if flux_scale is FluxScale.TEMPLATE else self.kernel_sum
+        template = self.matched_template
+        return replace(
+            self,
+            flux_scale=flux_scale,
+            image=self.image * np.float32(factor),
+            variance=self.variance * np.float32(factor**2),
+            matched_template=None
+            if template is None
+            else template * np.float32(factor),
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

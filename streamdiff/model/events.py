@@ -123,7 +123,7 @@ class TemplateUpdate:
     ------
     ValueError
         If only one of tract and patch is given, a "covering" update names no
-        exposure, or the time has no zone.
+        exposure, a part can not be part of a template id, or the time has no zone.
     """
 
     event_id: str
@@ -140,6 +140,7 @@ class TemplateUpdate:
             raise ValueError("tract and patch must both be given, or both be null")
         if self.tract is None and not self.exposures:
             raise ValueError("a covering update must name exposures")
+        _ = self._template_id(self.tract or 0, self.patch or 0)
         _require_time_zone(self.published_at)
 
     @property
@@ -147,8 +148,11 @@ class TemplateUpdate:
         """Return the template; `None` for "covering"."""
         if self.tract is None or self.patch is None:
             return None
+        return self._template_id(self.tract, self.patch)
+
+    def _template_id(self, tract: int, patch: int) -> TemplateId:
         return TemplateId(
-            name=self.template_name, tract=self.tract, patch=self.patch, band=self.band
+            name=self.template_name, tract=tract, patch=patch, band=self.band
         )
 
 

@@ -49,8 +49,11 @@ def field_terms(
     height, width = image_shape
     u = 2 * np.asarray(x, float) / max(width - 1, 1) - 1
     v = 2 * np.asarray(y, float) / max(height - 1, 1) - 1
-    t_u = np.moveaxis(chebyshev.chebvander(u, order), -1, 0)
-    t_v = np.moveaxis(chebyshev.chebvander(v, order), -1, 0)
+    # NumPy makes an axis of length 1 out of a single number.
+    t_u, t_v = (
+        np.moveaxis(chebyshev.chebvander(w, order), -1, 0).reshape(-1, *w.shape)
+        for w in (u, v)
+    )
     return np.array(
         [t_u[d - j] * t_v[j] for d in range(order + 1) for j in range(d + 1)]
     )

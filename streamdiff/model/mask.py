@@ -1,5 +1,6 @@
 """Mask planes: what is special about a pixel."""
 
+from collections.abc import Iterable
 from enum import IntFlag
 
 import numpy as np
@@ -32,6 +33,23 @@ class MaskPlane(IntFlag):
     SAT_TEMPLATE = 1 << 16
     INJECTED = 1 << 17
     INJECTED_TEMPLATE = 1 << 18
+
+    @classmethod
+    def named(cls, names: Iterable[str]) -> "MaskPlane":
+        """Return the combination of the planes that options name.
+
+        Raises
+        ------
+        ValueError
+            If there is no plane of such a name.
+        """
+        combined = cls(0)
+        for name in names:
+            if name not in cls.__members__:
+                known = " ".join(cls.__members__)
+                raise ValueError(f"{name!r} is no mask plane: there are {known}")
+            combined |= cls[name]
+        return combined
 
     def in_mask(self, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return True where any of these planes is set; the shape of ``mask``."""

@@ -1,82 +1,10 @@
-"""What the core needs from the world: files, templates, and a stream of records.
-
-Adapters implement these Protocols; nothing below `streamdiff.adapters` knows
-Kafka, FITS or a file system.
-"""
+"""A stream of records: topics with partitions, consumer groups and offsets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamdiff.model import Coadd, Exposure, TemplateId, VisitReady
-
 Headers = tuple[tuple[str, bytes | None], ...]
-
-
-class Files(Protocol):
-    """Read access to the files that events name."""
-
-    def fetch(self, uri: str, *, sha256: str | None = None) -> bytes:
-        """Return the content of a file.
-
-        Raises
-        ------
-        ForbiddenUriError
-            If the URI lies outside the configured roots.
-        TooLargeError, ChecksumMismatchError
-            If size or checksum are not as they must be.
-        UnreadableImageError
-            If there is no such file.
-        StoreUnavailableError
-            If the storage does not answer.
-        """
-        ...
-
-
-class TemplateStore(Protocol):
-    """Immutable, numbered versions of coadded templates."""
-
-    def newest(self, template_id: TemplateId) -> int | None:
-        """Return the highest complete version; `None` if there is none."""
-        ...
-
-    def load(self, template_id: TemplateId, version: int) -> Coadd | None:
-        """Return one version; `None` if there is no such version.
-
-        Raises
-        ------
-        ChecksumMismatchError
-            If the stored bytes have changed.
-        StoreUnavailableError
-            If the storage does not answer.
-        """
-        ...
-
-    def events(self, template_id: TemplateId, version: int) -> tuple[VisitReady, ...]:
-        """Return the events of the exposures that a version was built from."""
-        ...
-
-    def save(self, coadd: Coadd, events: Sequence[VisitReady]) -> int:
-        """Store the next version of the coadd's template and return its number.
-
-        A reader sees the whole version or none of it; of two writers each gets
-        a version of its own.
-        """
-        ...
-
-    def retire(self, template_id: TemplateId) -> None:
-        """Make a template invisible to `newest`; old versions stay loadable."""
-        ...
-
-    def load_warp(self, template_id: TemplateId, event: VisitReady) -> Exposure | None:
-        """Return the cached warp of an exposure onto a patch, if there is one."""
-        ...
-
-    def save_warp(
-        self, template_id: TemplateId, event: VisitReady, warp: Exposure
-    ) -> None:
-        """Cache the warp of an exposure onto a patch."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,6 +71,8 @@ class CommitPoint:
 
 Offsets = Mapping[TopicPartition, CommitPoint]
 PartitionsCallback = Callable[[Sequence[TopicPartition]], None]
+# `None`: the group has no commit point there, reading starts at the earliest record
+AssignedCallback = Callable[[Mapping[TopicPartition, CommitPoint | None]], None]
 
 
 class Consumer(Protocol):
@@ -152,15 +82,27 @@ class Consumer(Protocol):
         self,
         topics: Sequence[str],
         *,
-        on_assign: PartitionsCallback,
+        on_assign: AssignedCallback,
         on_revoke: PartitionsCallback,
         on_lost: PartitionsCallback,
     ) -> None:
-        """Join the group; the callbacks run inside `poll` and `close`."""
+        """Join the group; the callbacks run inside `poll` and `close`.
+
+        ``on_assign`` gets the partitions that are new to this member and where
+        the group stands in them. During ``on_revoke`` the member may still
+        commit, during ``on_lost`` another one may already own the partitions.
+        """
         ...
 
     def poll(self, timeout_s: float) -> ConsumedRecord | None:
-        """Return the next record, or `None` after a time without one."""
+        """Return the next record, or `None` after a time without one.
+
+        Raises
+        ------
+        StreamError
+            If reading can not go on, such as when the committed offset has
+            fallen out of the topic's retention.
+        """
         ...
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -176,11 +118,11 @@ class Consumer(Protocol):
         ...
 
     def commit(self, offsets: Offsets) -> bool:
-        """Commit synchronously; False if the group no longer lets this member."""
+        """Commit synchronously; False if the group does not accept it now."""
         ...
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group; partitions still held are revoked first."""
         ...
 
 
@@ -194,6 +136,11 @@ class Producer(Protocol):
         ------
         RetryableError
             If not all were acknowledged: send the same records again.
+        TooLargeError
+            If a record is larger than the broker takes: sending it again is
+            of no use.
+        StreamError
+            If this producer can send no more.
         """
         ...
 

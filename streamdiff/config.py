@@ -1,0 +1,295 @@
+"""The settings: TOML file, environment on top, defaults below.
+
+The models here are the one list of keys; `streamdiff.app.example` writes the
+annotated example from their descriptions.
+"""
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamdiff.errors import ConfigError
+from streamdiff.plugins import describe_errors
+
+ENVIRONMENT_PREFIX = "STREAMDIFF__"
+SECRET_SUFFIX = "_file"  # noqa: S105 (the end of a key, no secret)
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Table(BaseModel):
+    """One table of the configuration: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DeadLetterLimit(Table):
+    """When to stop instead of sending everything to the dead-letter topic."""
+
+    ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    consecutive: Count = 20
+
+
+class StreamSettings(Table):
+    """Where events come from and results go to."""
+
+    transport: Literal["kafka", "embedded", "memory"] = Field(
+        "kafka", description="kafka | embedded (inside this process) | memory"
+    )
+    brokers: str = Field("", description="host:port,... ; required for kafka")
+    group: str = Field("streamdiff", min_length=1, description="consumer group")
+    topic_prefix: str = Field("streamdiff.", description="first part of every topic")
+    delivery: Literal["at_least_once"] = Field(
+        "at_least_once", description="at_least_once"
+    )
+    workers: Count = Field(2, description="visits in work at the same time")
+    only: Literal["all", "visits", "templates"] = Field(
+        "all", description="all | visits | templates"
+    )
+    visit_timeout_s: Positive = Field(300, description="then its worker is killed")
+    template_timeout_s: Positive = Field(1800, description="the same for a rebuild")
+    drain_timeout_s: Positive = Field(60, description="time to finish on SIGTERM")
+    max_attempts: Count = Field(3, description="then the event is a dead letter")
+    stale_after_s: Annotated[float, Field(ge=0)] = Field(
+        0, description="skip older events; 0 = never"
+    )
+    dead_letter_limit: DeadLetterLimit = Field(
+        DeadLetterLimit(), description="stop instead of failing everything"
+    )
+    http: str = Field(
+        "127.0.0.1:8080", description="/livez /readyz /metrics; empty for none"
+    )
+    event_decoders: tuple[str, ...] = Field(
+        (), description="plugins that read foreign messages"
+    )
+    kafka: dict[str, Any] = Field(
+        default_factory=dict,
+        description="settings of librdkafka, passed through; KEY_file reads a secret",
+    )
+
+
+class SkyMapSettings(Table):
+    """Division of the sky into tracts and patches."""
+
+    nside_order: Annotated[int, Field(ge=0, le=10)] = 5
+    patch_pixels: Annotated[int, Field(ge=64)] = 4096
+    pixel_scale_arcsec: Positive = 0.2
+    overlap_pixels: Annotated[int, Field(ge=0)] = 100
+
+
+class StoreSettings(Table):
+    """Where templates are kept."""
+
+    uri: str = Field("", description="file:///... or s3://... ; required")
+    cache_mib: Annotated[int, Field(ge=0)] = Field(
+        2048, description="memory for loaded templates, per worker"
+    )
+    skymap: SkyMapSettings = Field(
+        SkyMapSettings(), description="tracts are HEALPix pixels"
+    )
+
+
+class InputSettings(Table):
+    """Which files events may name."""
+
+    roots: tuple[str, ...] = Field(
+        (), description="URIs outside these are refused; none allows none"
+    )
+    max_image_mib: Count = Field(2048, description="larger files are refused")
+
+
+class OutputSettings(Table):
+    """What is kept in files, beside the stream."""
+
+    directory: str = Field("", description="where to; empty for nothing")
+    alerts: bool = Field(default=True, description="an Avro container per visit")
+    differences: bool = Field(default=False, description="a difference FITS per visit")
+
+
+class PipelineSettings(Table):
+    """Which plugin does what."""
+
+    read: str = "fits"
+    psf: str = "empirical"
+    register_: str = Field("none", alias="register")
+    warp: str = "lanczos"
+    subtract: str = "al"
+    decorrelate: str = "al"
+    find: str = "score_peaks"
+    measure: tuple[str, ...] = (
+        "psf_flux",
+        "aperture_flux",
+        "centroid",
+        "forced_flux",
+        "pixel_flags",
+    )
+    score: str = "none"
+    associate: str = "none"
+    coadd: str = "clipped_mean"
+    formats: tuple[str, ...] = ("streamdiff",)
+    flux_scale: Literal["template", "science"] = Field(
+        "template", description="template: light curves are on one scale | science"
+    )
+    min_template_coverage: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="smallest covered fraction of an image"
+    )
+
+    def name(self, kind: str) -> str:
+        """Return the plugin chosen for a kind that has one plugin."""
+        chosen: str = getattr(self, "register_" if kind == "register" else kind)
+        return chosen
+
+
+class Settings(Table):
+    """The whole configuration."""
+
+    stream: StreamSettings = Field(default_factory=StreamSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    input: InputSettings = Field(default_factory=InputSettings)
+    output: OutputSettings = Field(default_factory=OutputSettings)
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    plugins: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _plugin_tables_have_a_kind(self) -> Self:
+        unknown = sorted(set(self.plugins) - PLUGIN_TABLES)
+        if unknown:
+            raise ValueError(
+                f"[plugins.{unknown[0]}]: kinds are {', '.join(sorted(PLUGIN_TABLES))}"
+            )
+        return self
+
+    def options(self, kind: str, name: str) -> Mapping[str, Any]:
+        """Return the options that the configuration gives to a plugin."""
+        return self.plugins.get(kind, {}).get(name, {})
+
+    @property
+    def config_hash(self) -> str:
+        """Return 16 hexadecimal digits that change with what changes results."""
+        relevant = self.model_dump(mode="json", include={"pipeline", "plugins"})
+        text = json.dumps(relevant, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def require_brokers(self) -> None:
+        """Check that a Kafka cluster is named.
+
+        Raises
+        ------
+        ConfigError
+            If none is.
+        """
+        if not self.stream.brokers:
+            raise ConfigError(
+                "[stream] brokers: required, such as brokers = 'host:9092'"
+            )
+
+    def require_service(self) -> None:
+        """Check that the keys without a default have a value.
+
+        Raises
+        ------
+        ConfigError
+            If one has not.
+        """
+        if self.stream.transport == "kafka":
+            self.require_brokers()
+        if not self.store.uri:
+            raise ConfigError(
+                "[store] uri: required, such as uri = 'file:///var/lib/templates'"
+            )
+
+
+PLUGIN_TABLES = frozenset(
+    {*PipelineSettings.model_fields}
+    - {"flux_scale", "min_template_coverage"}
+    - {"register_"}
+) | {"register", "decode"}
+
+
+def load(
+    path: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings of a file, overridden by the environment.
+
+    Parameters
+    ----------
+    path : Path, optional
+        TOML file; without it, all keys have their defaults.
+    environment : mapping, optional
+        Instead of the process's own; ``STREAMDIFF__STREAM__GROUP`` overrides
+        ``[stream] group``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or no TOML, or a key is unknown or out of range.
+    """
+    tree = {} if path is None else _parse(path)
+    environment = os.environ if environment is None else environment
+    for name, value in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            _override(tree, name, value)
+    return from_tree(tree, source=str(path) if path else "defaults")
+
+
+def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
+    """Return the settings of a parsed configuration.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or out of range, or a secret can not be read.
+    """
+    tree = dict(tree)
+    stream = tree.get("stream")
+    if isinstance(stream, dict) and isinstance(stream.get("kafka"), dict):
+        tree["stream"] = {**stream, "kafka": _with_secrets(stream["kafka"])}
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as err:
+        raise ConfigError(f"{source}: {describe_errors('configuration', err)}") from err
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: can not be read: {err}") from err
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{path}: no TOML: {err}") from err
+
+
+def _override(tree: dict[str, Any], name: str, text: str) -> None:
+    *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    for table in tables:
+        tree = tree.setdefault(table, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{name}: {table} is a value, not a table")
+    tree[key] = _toml_value(text)
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401
+    """Return the value that TOML reads; text that is no TOML value is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _with_secrets(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table with every ``KEY_file`` replaced by KEY and the content."""
+    resolved = dict(table)
+    for key in [k for k in table if k.endswith(SECRET_SUFFIX)]:
+        path = Path(str(resolved.pop(key)))
+        try:
+            resolved[key.removesuffix(SECRET_SUFFIX)] = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError(f"[stream.kafka] {key}: {path}: {err}") from err
+    return resolved

@@ -1,0 +1,54 @@
+"""What the core needs from the world: files, templates, and a stream of records.
+
+Adapters implement these Protocols; nothing below `streamdiff.adapters` knows
+Kafka, FITS, a process or a file system.
+"""
+
+from streamdiff.ports.storage import Files, TemplateStore
+from streamdiff.ports.stream import (
+    AssignedCallback,
+    Clock,
+    CommitPoint,
+    ConsumedRecord,
+    Consumer,
+    Headers,
+    Offsets,
+    OutgoingRecord,
+    PartitionsCallback,
+    Producer,
+    TopicPartition,
+    Transport,
+)
+from streamdiff.ports.work import (
+    Executor,
+    Failure,
+    FailureReporter,
+    Finished,
+    Handler,
+    LogValue,
+    WorkOrder,
+)
+
+__all__ = [
+    "AssignedCallback",
+    "Clock",
+    "CommitPoint",
+    "ConsumedRecord",
+    "Consumer",
+    "Executor",
+    "Failure",
+    "FailureReporter",
+    "Files",
+    "Finished",
+    "Handler",
+    "Headers",
+    "LogValue",
+    "Offsets",
+    "OutgoingRecord",
+    "PartitionsCallback",
+    "Producer",
+    "TemplateStore",
+    "TopicPartition",
+    "Transport",
+    "WorkOrder",
+]
