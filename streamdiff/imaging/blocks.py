@@ -1,0 +1,140 @@
+"""Images cut into blocks that overlap, for convolution by Fourier transforms."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import fft
+
+# What lies outside the image: nothing, or its mirror image.
+Border = Literal["zero", "mirror"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """The partition of an image into cells, a row of them at a time.
+
+    Attributes
+    ----------
+    shape, kernel_shape : tuple of int
+        Of the image and the kernel.
+    cell : tuple of int
+        Sides of a cell [pixel]; those at the far borders may be cut.
+    count : tuple of int
+        Cells along y and x.
+    padded : tuple of int
+        Sides of a block: at least those of a cell and its overlaps.
+    """
+
+    shape: tuple[int, int]
+    kernel_shape: tuple[int, int]
+    cell: tuple[int, int]
+    count: tuple[int, int]
+    padded: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, shape: tuple[int, ...], kernel_shape: tuple[int, ...], cell: int
+    ) -> "Blocks":
+        """Return the partition into equal cells of about the wanted size."""
+        (ny, nx), (ky, kx) = shape, kernel_shape
+        if ky % 2 == 0 or kx % 2 == 0:
+            raise ValueError(f"kernels must have odd sides, got {ky} x {kx}")
+        hy, hx = (ceil(n / max(1, round(n / cell))) for n in (ny, nx))
+        return cls(
+            shape=(ny, nx),
+            kernel_shape=(ky, kx),
+            cell=(hy, hx),
+            count=(ceil(ny / hy), ceil(nx / hx)),
+            padded=(
+                fft.next_fast_len(hy + ky - 1, real=True),
+                fft.next_fast_len(hx + kx - 1, real=True),
+            ),
+        )
+
+    @property
+    def nodes(self) -> tuple[list[float], list[float]]:
+        """Return the rows and columns of the corners of the cells."""
+        y, x = (
+            [float(min(i * side, size - 1)) for i in range(count + 1)]
+            for size, side, count in zip(self.shape, self.cell, self.count, strict=True)
+        )
+        return y, x
+
+    @property
+    def weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return how far, from 0 to 1, pixels are from one node to the next.
+
+        Their shapes are (cells along y, cell height) and the same along x.
+        """
+        y, x = (
+            _fractions(np.array(nodes), side)
+            for nodes, side in zip(self.nodes, self.cell, strict=True)
+        )
+        return y, x
+
+    def transform(self, kernels: NDArray[Any]) -> NDArray[np.complex64]:
+        """Return the spectra of kernels; shape (..., ky, kx) in."""
+        spectra: NDArray[np.complex64] = fft.rfft2(
+            np.asarray(kernels, np.float32), s=self.padded
+        )
+        return spectra
+
+    def rows(
+        self, plane: NDArray[Any], border: Border
+    ) -> Iterator[tuple[int, NDArray[np.complex64]]]:
+        """Yield the number and the spectra of the blocks of each row."""
+        margins = [
+            (k // 2, k // 2 + h * c - n)
+            for n, k, h, c in zip(
+                self.shape, self.kernel_shape, self.cell, self.count, strict=True
+            )
+        ]
+        mode: Literal["constant", "symmetric"]
+        mode = "constant" if border == "zero" else "symmetric"
+        surrounded = np.pad(np.asarray(plane, np.float32), margins, mode=mode)
+        height, width = (
+            h + k - 1 for h, k in zip(self.cell, self.kernel_shape, strict=True)
+        )
+        for row in range(self.count[0]):
+            strip = surrounded[row * self.cell[0] :][:height]
+            windows = sliding_window_view(strip, width, axis=1)[:, :: self.cell[1]]
+            yield row, fft.rfft2(windows.transpose(1, 0, 2), s=self.padded)
+
+    def invert(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+        """Return the pixels of cells, free of what wraps around their blocks."""
+        (hy, hx), (ky, kx) = self.cell, self.kernel_shape
+        pixels: NDArray[np.float32] = fft.irfft2(
+            spectra, s=self.padded, overwrite_x=True
+        )
+        return pixels[..., ky - 1 : ky - 1 + hy, kx - 1 : kx - 1 + hx]
+
+    def paste(
+        self, plane: NDArray[np.float32], row: int, cells: NDArray[np.float32]
+    ) -> None:
+        """Write a row of cells to where they belong in the result."""
+        height, width = self.cell
+        target = plane[row * height :][:height]
+        strip = cells.transpose(1, 0, 2).reshape(height, len(cells) * width)
+        target[:] = strip[: target.shape[0], : target.shape[1]]
+
+
+def _fractions(nodes: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    pixels = side * np.arange(len(nodes) - 1)[:, np.newaxis] + np.arange(side)
+    distance = np.maximum(np.diff(nodes), 1)[:, np.newaxis]
+    fractions: NDArray[np.float64] = (pixels - nodes[:-1, np.newaxis]) / distance
+    return np.clip(fractions, 0, 1).astype(np.float32)
+
+
+def mix(
+    first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return first + weight (second - first), written into ``second``."""
+    second -= first
+    second *= weight
+    second += first
+    return second

@@ -1,0 +1,150 @@
+"""Convolution with kernels that are constant or vary smoothly over an image.
+
+Images are cut into blocks that overlap by the size of the kernel, and the blocks
+are convolved by Fourier transforms (overlap-save). The cost grows with the number
+of pixels alone: about that of three full-frame transforms for a constant kernel,
+of seven for one that varies.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.imaging.blocks import Blocks, Border, mix
+from streamdiff.model import MatchingKernel
+
+# Blocks of this size waste little on overlaps, and a row of them fits the cache.
+_BLOCK = 256
+
+# The kernel between nodes is interpolated: its error falls with their distance
+# squared, and is 1/512 of a quadratic coefficient with 32 cells along an axis.
+_CELLS = 32
+_SMALLEST_CELL = 32
+
+
+def convolve(
+    plane: NDArray[Any], kernel: NDArray[Any], *, border: Border = "zero"
+) -> NDArray[np.float32]:
+    """Return an image convolved with one kernel.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (ny, nx)
+        Finite everywhere: a NaN would spread over its block.
+    kernel : ndarray, shape (ky, kx)
+        Kernel with odd sides, centred on its middle pixel.
+    border : {"zero", "mirror"}
+        What lies outside the image.
+
+    Raises
+    ------
+    ValueError
+        If a side of the kernel is even.
+    """
+    blocks = Blocks.of(plane.shape, kernel.shape, max(_BLOCK, 4 * max(kernel.shape)))
+    spectrum = blocks.transform(kernel)
+    convolved = np.empty(plane.shape, np.float32)
+    for row, spectra in blocks.rows(plane, border):
+        blocks.paste(convolved, row, blocks.invert(spectra * spectrum))
+    return convolved
+
+
+def convolve_varying(
+    plane: NDArray[Any],
+    kernel_at: Callable[[float, float], NDArray[Any]],
+    kernel_shape: tuple[int, int],
+    *,
+    cell: int = 128,
+    border: Border = "zero",
+) -> NDArray[np.float32]:
+    """Return an image convolved with a kernel that varies smoothly over it.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (ny, nx)
+        Finite everywhere: a NaN would spread over its block.
+    kernel_at : callable
+        Kernel at the position (x, y) [pixel] of the *result*; shape (ky, kx).
+    kernel_shape : tuple of int
+        (ky, kx), both odd.
+    cell : int
+        Distance [pixel] of the nodes where the kernel is evaluated.
+    border : {"zero", "mirror"}
+        What lies outside the image.
+
+    Raises
+    ------
+    ValueError
+        If a side of the kernel is even, or a kernel has another shape.
+
+    Notes
+    -----
+    Every pixel is the bilinear mean of the convolutions with the kernels of the
+    four nodes around it, which is the convolution with the bilinear mean of the
+    kernels. It is continuous: no seam shows where blocks meet. It is exact for
+    kernels that are bilinear in x and y.
+    """
+    blocks = Blocks.of(plane.shape, kernel_shape, cell)
+    nodes_y, nodes_x = blocks.nodes
+    weight_y, weight_x = blocks.weights
+
+    def transform_nodes(y: float) -> NDArray[np.complex64]:
+        kernels = np.array([kernel_at(x, y) for x in nodes_x])
+        if kernels.shape[1:] != kernel_shape:
+            raise ValueError(f"kernel {kernels.shape[1:]} announced as {kernel_shape}")
+        return blocks.transform(kernels)
+
+    def blend(
+        spectra: NDArray[np.complex64], nodes: NDArray[np.complex64]
+    ) -> NDArray[np.float32]:
+        left = blocks.invert(spectra * nodes[:-1])
+        right = blocks.invert(spectra * nodes[1:])
+        return mix(left, right, weight_x[:, np.newaxis, :])
+
+    convolved = np.empty(plane.shape, np.float32)
+    below = transform_nodes(nodes_y[0])
+    for row, spectra in blocks.rows(plane, border):
+        above = transform_nodes(nodes_y[row + 1])
+        mixed = mix(
+            blend(spectra, below), blend(spectra, above), weight_y[row][:, np.newaxis]
+        )
+        blocks.paste(convolved, row, mixed)
+        below = above
+    return convolved
+
+
+def convolve_matching(
+    plane: NDArray[Any],
+    matching_kernel: MatchingKernel,
+    *,
+    squared: bool = False,
+    border: Border = "zero",
+) -> NDArray[np.float32]:
+    """Return an image convolved with a matching kernel.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (ny, nx)
+        Finite everywhere; of the shape that the kernel was fitted on.
+    matching_kernel : MatchingKernel
+    squared : bool
+        Convolve with the square of the kernel, as variances are.
+    border : {"zero", "mirror"}
+        What lies outside the image.
+    """
+    power = 2 if squared else 1
+
+    def kernel_at(x: float, y: float) -> NDArray[np.float64]:
+        kernel: NDArray[np.float64] = matching_kernel.at(x, y) ** power
+        return kernel
+
+    if matching_kernel.order == 0:
+        return convolve(plane, kernel_at(0, 0), border=border)
+    cell = 128
+    if power * matching_kernel.order > 1:
+        cell = int(np.clip(min(plane.shape) // _CELLS, _SMALLEST_CELL, cell))
+    return convolve_varying(
+        plane, kernel_at, matching_kernel.shape, cell=cell, border=border
+    )

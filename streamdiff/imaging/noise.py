@@ -1,0 +1,56 @@
+"""The level of the noise, from pixels that other things are among."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# A Gaussian's standard deviation over its median absolute deviation.
+_SIGMA_PER_MAD = 1.4826022185056018
+_CLIP_SIGMA, _CLIP_PASSES = 3.0, 3
+# 10^6 values know a mean to a thousandth of their scatter.
+_MAX_VALUES = 1_000_000
+
+
+def robust_std(values: ArrayLike) -> float:
+    """Return the standard deviation of the Gaussian core of values.
+
+    It is 1.4826 times the median absolute deviation from the median; NaN if
+    there are no finite values. More than a million values are thinned out.
+    """
+    sample = _finite_sample(values)
+    if not sample.size:
+        return float("nan")
+    deviation = np.abs(sample - np.median(sample))
+    return _SIGMA_PER_MAD * float(np.median(deviation))
+
+
+def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
+    """Return the mean of the variance plane over blank sky.
+
+    Parameters
+    ----------
+    variance : ndarray of float32, shape (ny, nx)
+    usable : ndarray of bool, shape (ny, nx)
+        Whether a pixel counts. Pixels without a positive, finite variance
+        never do.
+
+    Returns
+    -------
+    float
+        Mean after clipping at 3 sigma around the median, which leaves out the
+        photon noise of sources; NaN if no pixel counts.
+    """
+    sample = _finite_sample(variance[usable])
+    sample = sample[sample > 0]
+    for _ in range(_CLIP_PASSES if sample.size else 0):
+        # Of a plane that is constant but for the sources, the constant is left.
+        reach = _CLIP_SIGMA * robust_std(sample)
+        sample = sample[np.abs(sample - np.median(sample)) <= reach]
+    return float(sample.mean()) if sample.size else float("nan")
+
+
+def _finite_sample(values: ArrayLike) -> NDArray[np.float64]:
+    values = np.ravel(values)
+    step = -(-values.size // _MAX_VALUES) or 1
+    sample = values[::step].astype(float)
+    finite: NDArray[np.float64] = sample[np.isfinite(sample)]
+    return finite

@@ -1,0 +1,281 @@
+"""Fluxes and positions of point sources, by least squares on stamps.
+
+Pixels weigh the same whatever their variance: the variance plane is often made
+from the pixels themselves, and its inverse would favour those that are faint by
+chance. Errors are propagated from the variance plane.
+"""
+
+from dataclasses import dataclass, fields
+from math import ceil
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamdiff.imaging.stamps import (
+    Stamps,
+    batches,
+    centred_psf_stamps,
+    cut_stamps,
+    nearest_pixels,
+    psf_stamps,
+)
+from streamdiff.model import Difference, Exposure, MaskPlane
+from streamdiff.model.psf import fwhm, shift_matrix
+
+# A flux from less of the PSF's power than this says little about the source.
+_MIN_POWER = 0.1
+# Steps converge quadratically: from half a FWHM, six end within 1e-6 px.
+_STEPS, _MAX_STEP, _CONVERGED = 6, 0.5, 0.01
+# Positions need the core alone: the wings only cost time.
+_CORE_FWHM, _MIN_CORE = 2.0, 5
+_DERIVATIVE_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PointSources:
+    """Fluxes at given positions; every attribute has shape (n,).
+
+    Attributes
+    ----------
+    flux, flux_error : ndarray of float64
+        [unit of the image]; NaN where less than a tenth of the PSF's power is on
+        usable pixels.
+    chi2, log_likelihood : ndarray of float64
+        Of the usable pixels of the stamp, given the model.
+    n_pixels : ndarray of int64
+        Usable pixels of the stamp.
+    truncated : ndarray of bool
+        Whether a part of the stamp is outside the image.
+    """
+
+    flux: NDArray[np.float64]
+    flux_error: NDArray[np.float64]
+    chi2: NDArray[np.float64]
+    log_likelihood: NDArray[np.float64]
+    n_pixels: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Positions:
+    """Fitted positions; every attribute has shape (n,).
+
+    Attributes
+    ----------
+    x, y : ndarray of float64
+        [pixel]; where the fit failed, those where it started.
+    x_error, y_error, covariance : ndarray of float64
+        Errors [pixel] and covariance [pixel**2] of x and y; NaN where the fit
+        failed.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    x_error: NDArray[np.float64]
+    y_error: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+_Result = TypeVar("_Result", PointSources, Positions)
+
+
+def forced_flux(
+    exposure: Exposure | Difference, x: ArrayLike, y: ArrayLike, *, exclude: MaskPlane
+) -> PointSources:
+    """Return the PSF fluxes at positions.
+
+    Parameters
+    ----------
+    exposure : Exposure or Difference
+        It has a PSF; its covariance factor counts in the errors.
+    x, y : array_like of float, shape (n,)
+        Finite positions [pixel].
+    exclude : MaskPlane
+        Pixels on any of these planes take no part.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    shape = exposure.psf.shape
+    parts = [
+        _fluxes(
+            cut_stamps(exposure, x[part], y[part], shape, exclude=exclude),
+            psf_stamps(exposure.psf, x[part], y[part]),
+        )
+        for part in batches(x.size)
+    ]
+    return _joined(PointSources, parts)
+
+
+def fit_positions(
+    exposure: Exposure | Difference,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    exclude: MaskPlane,
+    max_shift: float = 1.5,
+) -> Positions:
+    """Return the positions where point sources fit best, their fluxes free.
+
+    Parameters
+    ----------
+    exposure : Exposure or Difference
+        It has a PSF; its covariance factor counts in the errors.
+    x, y : array_like of float, shape (n,)
+        Finite positions [pixel] to start from.
+    exclude : MaskPlane
+        Pixels on any of these planes take no part.
+    max_shift : float
+        Fits that end farther than this from their start have failed [pixel].
+
+    Notes
+    -----
+    Gauss-Newton steps in flux, x and y. The flux at the fitted position is too
+    large by about 1 / snr^2 of itself: the fit climbs the noise.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    parts = [
+        _fitted(exposure, x[part], y[part], exclude, max_shift)
+        for part in batches(x.size)
+    ]
+    return _joined(Positions, parts)
+
+
+def _joined(kind: type[_Result], parts: list[_Result]) -> _Result:
+    return kind(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(kind)
+        }
+    )
+
+
+def _fluxes(stamps: Stamps, psf: NDArray[np.float64]) -> PointSources:
+    axes = (1, 2)
+    model = np.where(stamps.usable, psf, 0)
+    norm = np.sum(model**2, axis=axes)
+    enough = norm > _MIN_POWER * np.sum(psf**2, axis=axes)
+    norm = np.where(enough, norm, np.nan)
+    flux = np.sum(stamps.image * model, axis=axes) / norm
+    noise = stamps.covariance_factor * np.sum(stamps.variance * model**2, axis=axes)
+
+    variance = np.where(stamps.usable, stamps.variance, 1)
+    residual = stamps.image - flux[:, np.newaxis, np.newaxis] * model
+    chi2 = np.sum(residual**2 / variance, axis=axes)
+    n_pixels = stamps.usable.sum(axis=axes)
+    log_norm = np.sum(np.log(variance), axis=axes) + n_pixels * np.log(2 * np.pi)
+    return PointSources(
+        flux=flux,
+        flux_error=np.sqrt(noise) / norm,
+        chi2=chi2,
+        log_likelihood=-0.5 * (chi2 + log_norm),
+        n_pixels=n_pixels,
+        truncated=stamps.truncated,
+    )
+
+
+def _fitted(
+    exposure: Exposure | Difference,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    exclude: MaskPlane,
+    max_shift: float,
+) -> Positions:
+    core = _core(exposure, centred_psf_stamps(exposure.psf, x, y))
+    stamps = cut_stamps(exposure, x, y, core.shape[1:], exclude=exclude)
+    pixel = np.stack(nearest_pixels(x, y), axis=1)
+    start = np.stack([x, y], axis=1) - pixel
+    shift = start
+    for _ in range(_STEPS):
+        design = _design(core, shift, stamps.usable)
+        flux, step = _gauss_newton(stamps, design)
+        step = np.clip(step, -_MAX_STEP, _MAX_STEP)
+        shift = np.clip(shift + step, start - max_shift, start + max_shift)
+
+    covariance = _covariance(stamps, design) / flux[:, np.newaxis, np.newaxis] ** 2
+    failed = np.hypot(*(shift - start).T) >= max_shift
+    failed |= np.abs(step).max(axis=1) > _CONVERGED
+    failed |= ~np.isfinite(covariance).all(axis=(1, 2)) | (flux == 0)
+    covariance[failed] = np.nan
+    fitted_x, fitted_y = np.where(failed, start.T, shift.T) + pixel.T
+    return Positions(
+        x=fitted_x,
+        y=fitted_y,
+        x_error=np.sqrt(covariance[:, 0, 0]),
+        y_error=np.sqrt(covariance[:, 1, 1]),
+        covariance=covariance[:, 0, 1],
+    )
+
+
+def _core(
+    exposure: Exposure | Difference, psf: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the middles of PSF stamps."""
+    (height, width), (ky, kx) = exposure.shape, psf.shape[1:]
+    typical = exposure.psf.centred_at((width - 1) / 2, (height - 1) / 2)
+    radius = max(ceil(_CORE_FWHM * fwhm(typical)), _MIN_CORE)
+    ry, rx = min(radius, ky // 2), min(radius, kx // 2)
+    return psf[:, ky // 2 - ry : ky // 2 + ry + 1, kx // 2 - rx : kx // 2 + rx + 1]
+
+
+def _design(
+    core: NDArray[np.float64], shift: NDArray[np.float64], usable: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return PSFs and their derivatives by x and y; shape (n, 3, n_pixels)."""
+    ky, kx = core.shape[1:]
+    (to_x, slope_x), (to_y, slope_y) = (
+        _shift_and_slope(kx, shift[:, 0]),
+        _shift_and_slope(ky, shift[:, 1]),
+    )
+    along_y = to_y @ core
+    terms = (
+        along_y @ to_x.swapaxes(1, 2),
+        along_y @ slope_x.swapaxes(1, 2),
+        slope_y @ core @ to_x.swapaxes(1, 2),
+    )
+    design = np.stack([np.where(usable, term, 0) for term in terms], axis=1)
+    return design.reshape(len(core), 3, ky * kx)
+
+
+def _shift_and_slope(
+    size: int, shift: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrices that shift a profile, and their derivatives."""
+    before, after = (
+        shift_matrix(size, shift + h) for h in (-_DERIVATIVE_STEP, _DERIVATIVE_STEP)
+    )
+    return shift_matrix(size, shift), (after - before) / (2 * _DERIVATIVE_STEP)
+
+
+def _gauss_newton(
+    stamps: Stamps, design: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return fluxes, shape (n,), and the next steps in x and y, shape (n, 2)."""
+    image = stamps.image.reshape(len(design), design.shape[2], 1)
+    solution = (_inverse(design @ design.swapaxes(1, 2)) @ (design @ image))[..., 0]
+    flux = solution[:, 0]
+    # The other two coefficients are flux times displacement.
+    scale = np.divide(1, flux, out=np.zeros_like(flux), where=flux != 0)
+    return flux, solution[:, 1:] * scale[:, np.newaxis]
+
+
+def _covariance(stamps: Stamps, design: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return covariances of flux times (x, y); shape (n, 2, 2)."""
+    inverse = _inverse(design @ design.swapaxes(1, 2))
+    variance = stamps.variance.reshape(len(design), 1, design.shape[2])
+    noise = (design * variance) @ design.swapaxes(1, 2)
+    factor = stamps.covariance_factor[:, np.newaxis, np.newaxis]
+    covariance: NDArray[np.float64] = factor * (inverse @ noise @ inverse)
+    return covariance[:, 1:, 1:]
+
+
+def _inverse(normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return inverses of 3 x 3 matrices, NaN for those that have none."""
+    scale = np.sqrt(np.einsum("nii->ni", normal))
+    scale = np.where(scale > 0, scale, np.nan)
+    scaled = normal / (scale[:, :, np.newaxis] * scale[:, np.newaxis, :])
+    regular = np.isfinite(scaled).all(axis=(1, 2))
+    regular[regular] &= np.linalg.det(scaled[regular]) > np.sqrt(np.finfo(float).eps)
+    inverse: NDArray[np.float64] = np.full_like(scaled, np.nan)
+    inverse[regular] = np.linalg.inv(scaled[regular])
+    inverse /= scale[:, :, np.newaxis] * scale[:, np.newaxis, :]
+    return inverse

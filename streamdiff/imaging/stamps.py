@@ -1,0 +1,171 @@
+"""Squares of pixels around many positions, and the PSFs there, in one array each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamdiff.model import ConstantPsf, Difference, Exposure, MaskPlane, Psf
+from streamdiff.model.psf import shift_matrix
+
+# 512 stamps of 41 x 41 px in float64 are 7 MB: a fit holds about ten such arrays.
+_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stamps:
+    """The pixels around n positions.
+
+    The middle pixel of a stamp is the one nearest to its position.
+
+    Attributes
+    ----------
+    image, variance : ndarray of float64, shape (n, ky, kx)
+        0 where the pixel is not usable.
+    usable : ndarray of bool, shape (n, ky, kx)
+        Whether the pixel is on the image, finite, of positive variance and on
+        none of the excluded mask planes.
+    covariance_factor : ndarray of float64, shape (n,)
+        That of the middle pixel.
+    truncated : ndarray of bool, shape (n,)
+        Whether a part of the stamp is outside the image.
+    """
+
+    image: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+    covariance_factor: NDArray[np.float64]
+    truncated: NDArray[np.bool_]
+
+
+def batches(n: int) -> Iterator[slice]:
+    """Yield slices of n sources, each few enough to have their stamps in memory.
+
+    There is at least one slice: that of no source is empty.
+    """
+    for start in range(0, max(n, 1), _BATCH):
+        yield slice(start, min(start + _BATCH, n))
+
+
+def nearest_pixels(
+    x: ArrayLike, y: ArrayLike
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the columns and rows of the pixels that hold positions."""
+    column, row = (np.floor(np.asarray(v, float) + 0.5).astype(np.intp) for v in (x, y))
+    return column, row
+
+
+def pixels_around(
+    image_shape: tuple[int, int], x: ArrayLike, y: ArrayLike, shape: tuple[int, int]
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]:
+    """Return the index of the pixels of stamps, and whether they are on the image.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width) of the image.
+    x, y : array_like of float, shape (n,)
+        Positions [pixel].
+    shape : tuple of int
+        Odd sides (ky, kx) of the stamps.
+
+    Returns
+    -------
+    rows, columns : ndarray of int, shapes (n, ky, 1) and (n, 1, kx)
+        ``plane[rows, columns]`` are the stamps of a plane. Pixels beyond the
+        border are replaced by the nearest ones on the image.
+    inside : ndarray of bool, shape (n, ky, kx)
+    """
+    (height, width), (ky, kx) = image_shape, shape
+    column, row = nearest_pixels(x, y)
+    rows = row[:, np.newaxis, np.newaxis] + np.arange(-(ky // 2), ky // 2 + 1)[:, None]
+    columns = column[:, np.newaxis, np.newaxis] + np.arange(-(kx // 2), kx // 2 + 1)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return (np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)), inside
+
+
+def cut_stamps(
+    exposure: Exposure | Difference,
+    x: ArrayLike,
+    y: ArrayLike,
+    shape: tuple[int, int],
+    *,
+    exclude: MaskPlane,
+) -> Stamps:
+    """Return the stamps around positions.
+
+    Parameters
+    ----------
+    exposure : Exposure or Difference
+    x, y : array_like of float, shape (n,)
+        Finite positions [pixel]; they may be outside the image.
+    shape : tuple of int
+        Odd sides (ky, kx).
+    exclude : MaskPlane
+        Pixels on any of these planes are not usable.
+    """
+    (rows, columns), inside = pixels_around(exposure.shape, x, y, shape)
+    image = exposure.image[rows, columns].astype(float)
+    variance = exposure.variance[rows, columns].astype(float)
+    usable = inside & ~exclude.in_mask(exposure.mask[rows, columns])
+    usable &= np.isfinite(image) & np.isfinite(variance) & (variance > 0)
+    factor = np.broadcast_to(exposure.covariance_factor, exposure.shape)
+    middle = rows[:, shape[0] // 2, 0], columns[:, 0, shape[1] // 2]
+    return Stamps(
+        image=np.where(usable, image, 0),
+        variance=np.where(usable, variance, 0),
+        usable=usable,
+        covariance_factor=factor[middle].astype(float),
+        truncated=np.asarray(~inside.all(axis=(1, 2))),
+    )
+
+
+def centred_psf_stamps(psf: Psf, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Return the PSFs at positions, each on its middle pixel; shape (n, ky, kx)."""
+    x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+    if isinstance(psf, ConstantPsf):
+        return np.broadcast_to(psf.stamp, (x.size, *psf.shape))
+    stamps = [psf.centred_at(u, v) for u, v in zip(x, y, strict=True)]
+    return np.array(stamps).reshape(x.size, *psf.shape)
+
+
+def psf_stamps(psf: Psf, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Return the PSFs of stars at positions, on whole image pixels.
+
+    The same as ``psf.at`` for every position.
+
+    Parameters
+    ----------
+    psf : Psf
+    x, y : array_like of float, shape (n,)
+        Positions [pixel].
+
+    Returns
+    -------
+    ndarray of float64, shape (n, ky, kx)
+        Their middle pixels are those of `nearest_pixels`.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    column, row = nearest_pixels(x, y)
+    return shift_stamps(centred_psf_stamps(psf, x, y), x - column, y - row)
+
+
+def shift_stamps(
+    stamps: NDArray[np.float64], dx: NDArray[np.float64], dy: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return stamps moved by fractions of a pixel, their sums unchanged.
+
+    Parameters
+    ----------
+    stamps : ndarray of float64, shape (n, ky, kx)
+    dx, dy : ndarray of float64, shape (n,)
+        Shifts to larger columns and rows [pixel].
+    """
+    ky, kx = stamps.shape[1:]
+    along_x = shift_matrix(kx, dx).swapaxes(1, 2)
+    moved: NDArray[np.float64] = shift_matrix(ky, dy) @ stamps @ along_x
+    before, after = stamps.sum(axis=(1, 2)), moved.sum(axis=(1, 2))
+    scale = np.divide(before, after, out=np.ones_like(after), where=after != 0)
+    moved *= scale[:, np.newaxis, np.newaxis]
+    return moved

@@ -1,0 +1,242 @@
+"""Lists of stars: peaks of the filtered image, measured by adaptive moments.
+
+The filter sums to nothing, as that of DAOFIND (Stetson 1987, PASP 99, 191): light
+that many faint stars share does not count. Peaks need no deblending, which fails
+where the isophotes of a crowded field merge into one. Moments weighted by a
+Gaussian that is adapted to the star: Bernstein & Jarvis 2002, AJ 123, 583.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from streamdiff.imaging.moments import Moments, adaptive_moments
+from streamdiff.model import UNUSABLE, Exposure, MaskPlane
+from streamdiff.model.psf import FWHM_PER_SIGMA
+
+# The filter: a narrow Gaussian minus the mean of a box. It sees about half of the
+# significance of a star of 5 px FWHM.
+_FILTER_SIGMA, _BOX, _PEAK_SIZE = 1.2, 15, 5
+_FILTER_EFFICIENCY, _MIN_FILTERED = 0.5, 3.0
+_FIRST_SIGMA, _FIRST_RADIUS, _FIRST_STARS = 2.0, 12, 200
+_SAME_STAR, _BLEND_DISTANCE = 1.0, 2.0
+_ITSELF = 1e-6
+# Farther than this from where it was found, the moments took hold of a neighbour.
+_MAX_DRIFT = 2.0
+_SHAPE_RADIUS = 4.0
+_MIN_RADIUS, _MAX_RADIUS = 4, 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stars:
+    """Compact sources of one image, the brightest first.
+
+    Attributes
+    ----------
+    x, y : ndarray of float64, shape (n,)
+        Centroids [pixel].
+    flux : ndarray of float64, shape (n,)
+        Flux of the best-fitting Gaussian [units of the image]: a constant
+        fraction, some 90 %, of the flux of a star.
+    snr : ndarray of float64, shape (n,)
+        Flux over its error.
+    peak : ndarray of float64, shape (n,)
+        Highest pixel value within 1 px of the centroid.
+    fwhm : ndarray of float64, shape (n,)
+        Full width of the Gaussian, the geometric mean of its axes [pixel].
+    elongation : ndarray of float64, shape (n,)
+        Major over minor axis, at least 1.
+    blended : ndarray of bool, shape (n,)
+        Whether another one is within 2 FWHM.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    snr: NDArray[np.float64]
+    peak: NDArray[np.float64]
+    fwhm: NDArray[np.float64]
+    elongation: NDArray[np.float64]
+    blended: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: ArrayLike) -> "Stars":
+        """Return the stars that an index or boolean array names, in its order."""
+        rows = np.asarray(rows)
+        return Stars(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def find_stars(
+    exposure: Exposure,
+    *,
+    threshold: float = 10.0,
+    bad: MaskPlane = UNUSABLE,
+    max_stars: int | None = None,
+    keep_blended: bool = True,
+) -> Stars:
+    """Return the stars, and other compact sources, of an exposure.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Its sky is subtracted. It needs no PSF.
+    threshold : float
+        Smallest signal-to-noise ratio, positive.
+    bad : MaskPlane
+        Pixels of these planes count as without data; so do pixels whose image
+        or variance is not finite, or whose variance is not positive.
+    max_stars : int, optional
+        Measure only so many detections, those of the highest peaks.
+    keep_blended : bool
+        Whether to return stars with a neighbour within 2 FWHM.
+
+    Notes
+    -----
+    Stars whose central 3 x 3 px are not all usable are left out: cosmic rays and
+    saturated stars are up to the mask, and to the caller's cuts on the shape.
+    """
+    image, variance, unusable = _pixels(exposure, bad)
+    x, y = _peaks(image, variance, unusable, threshold, max_stars)
+    if not len(x):
+        return _no_stars()
+    first = adaptive_moments(
+        image,
+        variance,
+        unusable,
+        x[:_FIRST_STARS],
+        y[:_FIRST_STARS],
+        sigma=_FIRST_SIGMA,
+        radius=_FIRST_RADIUS,
+    )
+    sigma = float(np.median((first.xx * first.yy - first.xy**2) ** 0.25))
+    radius = int(np.clip(np.ceil(_SHAPE_RADIUS * sigma), _MIN_RADIUS, _MAX_RADIUS))
+    moments = adaptive_moments(
+        image, variance, unusable, x, y, sigma=sigma, radius=radius
+    )
+    stars = _stars(moments, image)
+    drift = np.hypot(stars.x - x, stars.y - y)
+    good = (stars.snr >= threshold) & (drift <= _MAX_DRIFT)
+    good &= ~_core_touches(unusable, stars.x, stars.y)
+    stars = stars.take(np.flatnonzero(good))
+    stars = stars.take(np.lexsort((stars.x, stars.y, -stars.flux)))
+    stars = stars.take(_first_of_each(stars))
+    return stars if keep_blended else stars.take(~stars.blended)
+
+
+def nearest_neighbour_distance(
+    x: ArrayLike, y: ArrayLike, others_x: ArrayLike, others_y: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the distance [pixel] from each position to the nearest other one.
+
+    Parameters
+    ----------
+    x, y : array_like of float, shape (n,)
+    others_x, others_y : array_like of float, shape (m,)
+        Possible neighbours; one at a position itself is that very star.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Infinite where there is no neighbour.
+    """
+    positions = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
+    others = np.column_stack([np.asarray(others_x, float), np.asarray(others_y, float)])
+    if not (len(positions) and len(others)):
+        return np.full(len(positions), np.inf)
+    # With itself out of the way, the second nearest is the nearest neighbour.
+    distances = cKDTree(others).query(positions, k=2)[0]
+    nearest: NDArray[np.float64] = np.where(
+        distances[:, 0] > _ITSELF, distances[:, 0], distances[:, 1]
+    )
+    return nearest
+
+
+def _pixels(
+    exposure: Exposure, bad: MaskPlane
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Return image, variance, finite everywhere, and what has no data."""
+    unusable = bad.in_mask(exposure.mask)
+    unusable |= ~np.isfinite(exposure.image)
+    unusable |= ~(np.isfinite(exposure.variance) & (exposure.variance > 0))
+    image = np.where(unusable, np.float32(0), exposure.image)
+    variance = np.where(unusable, np.float32(1), exposure.variance)
+    return image, variance, unusable
+
+
+def _peaks(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    threshold: float,
+    max_stars: int | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return columns and rows of the peaks of the filtered image, highest first."""
+    filtered = ndimage.gaussian_filter(image, _FILTER_SIGMA, truncate=3)
+    filtered -= ndimage.uniform_filter(image, _BOX)
+    highest = ndimage.maximum_filter(filtered, _PEAK_SIZE)
+    # A Gaussian of width sigma has a noise-equivalent area of 4 pi sigma^2.
+    noise = np.sqrt(variance / (4 * np.pi * _FILTER_SIGMA**2))
+    lowest = max(_FILTER_EFFICIENCY * threshold, _MIN_FILTERED)
+    is_peak = (filtered == highest) & (filtered > lowest * noise) & ~unusable
+    rows, columns = np.nonzero(is_peak)
+    order = np.argsort(-filtered[rows, columns], kind="stable")[:max_stars]
+    return columns[order].astype(float), rows[order].astype(float)
+
+
+def _stars(moments: Moments, image: NDArray[np.float32]) -> Stars:
+    half_trace = (moments.xx + moments.yy) / 2
+    spread = np.hypot((moments.xx - moments.yy) / 2, moments.xy)
+    major, minor = half_trace + spread, half_trace - spread
+    fwhm = FWHM_PER_SIGMA * (major * minor) ** 0.25
+    x, y = moments.x, moments.y
+    return Stars(
+        x=x,
+        y=y,
+        flux=moments.flux,
+        snr=moments.snr,
+        peak=_highest_of_core(image, x, y),
+        fwhm=fwhm,
+        elongation=np.sqrt(major / minor),
+        blended=nearest_neighbour_distance(x, y, x, y) < _BLEND_DISTANCE * fwhm,
+    )
+
+
+def _core(
+    shape: tuple[int, ...], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and columns of the 3 x 3 px around positions, clipped."""
+    dy, dx = (d.reshape(-1, 1) for d in np.mgrid[-1:2, -1:2])
+    rows = np.clip(np.floor(y + 0.5).astype(np.intp) + dy, 0, shape[0] - 1)
+    columns = np.clip(np.floor(x + 0.5).astype(np.intp) + dx, 0, shape[1] - 1)
+    return rows, columns
+
+
+def _highest_of_core(
+    image: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(image[_core(image.shape, x, y)].max(axis=0), float)
+
+
+def _core_touches(
+    mask: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    return np.asarray(mask[_core(mask.shape, x, y)].any(axis=0))
+
+
+def _first_of_each(stars: Stars) -> NDArray[np.bool_]:
+    """Return False for detections that ended up on a brighter star."""
+    first = np.ones(len(stars), bool)
+    if len(stars):
+        tree = cKDTree(np.column_stack([stars.x, stars.y]))
+        first[[max(pair) for pair in tree.query_pairs(_SAME_STAR)]] = False
+    return first
+
+
+def _no_stars() -> Stars:
+    empty = {f.name: np.zeros(0) for f in fields(Stars) if f.name != "blended"}
+    return Stars(**empty, blended=np.zeros(0, bool))

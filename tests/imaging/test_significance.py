@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streamdiff.imaging.significance import significance
+from streamdiff.model import (
+    Convolved,
+    Difference,
+    FluxScale,
+    MaskPlane,
+    Noise,
+)
+from streamdiff.testing import GaussianProfile, MoffatProfile, PointSource, Scene
+
+PROFILE = MoffatProfile(fwhm=4.0, ellipticity=0.3, angle=30)
+
+
+def difference(sources=(), *, noise=10.0, shape=(512, 512), profile=PROFILE):
+    exposure = Scene(sources=sources, shape=shape).observe(
+        noise=noise, profile=profile, seed=3
+    )
+    return Difference(
+        id=exposure.id,
+        image=exposure.image,
+        variance=exposure.variance,
+        mask=exposure.mask,
+        psf=exposure.psf,
+        wcs=exposure.wcs,
+        flux_scale=FluxScale.TEMPLATE,
+        kernel_sum=1.0,
+        convolved=Convolved.NONE,
+        noise=Noise.WHITE,
+    )
+
+
+def test_source_has_the_significance_of_the_ideal_filter():
+    image = difference([PointSource(100, 120, 1e5)], noise=1e-2)
+    score = significance(image, exclude=MaskPlane.BAD)
+    psf = image.psf.centred_at(100, 120)
+    expected = 1e5 * np.sqrt(np.sum(psf**2)) / 1e-2
+    # The stamp of the PSF is cut where the wings of the source go on.
+    assert score[120, 100] == pytest.approx(expected, rel=0.01)
+    assert np.unravel_index(score.argmax(), score.shape) == (120, 100)
+
+
+def test_noise_that_varies_over_the_image_has_unit_significance():
+    shape = (1024, 1024)
+    noise = np.broadcast_to(np.linspace(5, 50, shape[1]), shape)
+    score = significance(difference(noise=noise, shape=shape), exclude=MaskPlane.BAD)
+    for half in (score[:, :512], score[:, 512:]):
+        # 50 px are one independent value: 10,500 of them know a std to 0.7 %.
+        assert half.std() == pytest.approx(1, abs=0.021)
+
+
+def test_excluded_pixels_leave_unit_significance():
+    whole = difference()
+    rng = np.random.default_rng(1)
+    bad = rng.random(whole.shape) < 0.2
+    image = np.where(bad, 1e6, whole.image)
+    mask = np.where(bad, MaskPlane.BAD, 0)
+    score = significance(replace(whole, image=image, mask=mask), exclude=MaskPlane.BAD)
+    # A fifth of the pixels leaves few places with less than half of the PSF.
+    assert np.mean(score == 0) < 0.01
+    assert score.std() == pytest.approx(1, abs=0.04)
+
+
+def test_pixels_without_values_take_no_part():
+    whole = difference()
+    image, variance = whole.image.copy(), whole.variance.copy()
+    image[100, 100], image[200, 200], image[300, 300] = np.nan, np.inf, 1e9
+    variance[300, 300], variance[310, 310], variance[320, 320] = 0, np.nan, np.inf
+    score = significance(
+        replace(whole, image=image, variance=variance), exclude=MaskPlane.BAD
+    )
+    assert np.isfinite(score).all()
+    assert np.abs(score).max() < 6
+
+
+def test_too_little_of_the_psf_has_no_significance():
+    image = difference(shape=(64, 64), profile=GaussianProfile(fwhm=4.0))
+    mask = np.zeros((64, 64))
+    mask[:, :32] = MaskPlane.BAD
+    score = significance(replace(image, mask=mask), exclude=MaskPlane.BAD)
+    assert (score[:, :31] == 0).all()
+    assert (score[1:-1, 32:63] != 0).all()
+
+
+def test_covariance_factor_divides_the_significance():
+    image = difference()
+    factor = np.full(image.shape, 4, np.float32)
+    white = significance(image, exclude=MaskPlane.BAD)
+    for covariance in (4.0, factor):
+        correlated = replace(image, covariance_factor=covariance)
+        score = significance(correlated, exclude=MaskPlane.BAD)
+        assert np.allclose(score, white / 2, rtol=1e-5)
