@@ -1,0 +1,135 @@
+"""The weighted mean of warps without what only one of them shows."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+from scipy.ndimage import label, maximum_filter
+
+from streamdiff.imaging.psf_mean import pad_stamp
+from streamdiff.model.psf import fwhm
+from streamdiff_coadd.mean import MeanCoadder
+from streamdiff_coadd.running_mean import RunningMean
+from streamdiff_coadd.stack import Stack, StackInput
+
+# Two values can not tell which of them is the odd one out.
+MIN_EPOCHS = 3
+ROWS = 64
+# Pixels beside a clipped one are clipped from here on [sigma].
+GROW_SIGMA = 2.5
+# The variance of a median of n is pi / 2 that of the mean.
+MEDIAN_VARIANCE = np.pi / 2
+# How much larger than predicted by the PSFs a residual of a star may be.
+PSF_SAFETY = 1.2
+EIGHT_NEIGHBOURS = np.ones((3, 3), int)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClippedMeanCoadder(MeanCoadder):
+    """The weighted mean of the pixels that agree with the median of all warps.
+
+    A pixel is clipped where it deviates from the median by more than its noise
+    and the seeing explain: stars of a warp with another PSF do deviate, by a
+    known fraction of their peak. Pixels around it that deviate less are clipped
+    with it. Where fewer than three warps have data nothing is clipped.
+
+    Attributes
+    ----------
+    bad, scale, min_stars, min_inputs
+        See `MeanCoadder`.
+    n_sigma : float
+        Smallest deviation that is clipped [sigma].
+    star_tolerance : float
+        Fraction of the peak of a star that errors of PSF, registration and flux
+        scale may leave, beyond what the PSFs predict.
+    """
+
+    n_sigma: Annotated[float, Gt(0)] = 4.0
+    star_tolerance: Annotated[float, Ge(0)] = 0.1
+
+    def fill(self, mean: RunningMean, stack: Stack) -> None:
+        """Add the inputs of a stack to their mean, without what is clipped."""
+        model = _model(stack)
+        for item, difference in zip(stack.inputs, model.psf_differences, strict=True):
+            allowance = (PSF_SAFETY * difference + self.star_tolerance) * model.peaks
+            mean.add(item, self._clipped(item, model, allowance))
+
+    def _clipped(
+        self, item: StackInput, model: "_Model", allowance: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        n = np.maximum(model.n_usable, 1)
+        sigma = np.sqrt(item.variance() * (1 + np.float32(MEDIAN_VARIANCE) / n))
+        excess = np.abs(item.image() - model.median) - allowance
+        testable = item.usable & (model.n_usable >= MIN_EPOCHS)
+        deviant = testable & (excess > GROW_SIGMA * sigma)
+        seeds = deviant & (excess > self.n_sigma * sigma)
+        labels, n_labels = label(deviant, EIGHT_NEIGHBOURS)
+        clip = np.zeros(n_labels + 1, bool)
+        clip[labels[seeds]] = True
+        clipped: NDArray[np.bool_] = clip[labels]
+        return clipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Model:
+    """What all warps together say of the static sky.
+
+    Attributes
+    ----------
+    median : ndarray of float32, shape (ny, nx)
+        Of the usable pixels; 0 where there are none.
+    n_usable : ndarray of int32, shape (ny, nx)
+    peaks : ndarray of float32, shape (ny, nx)
+        Highest value of the median nearby, not negative.
+    psf_differences : tuple of float
+        Per input, the largest residual of a star over its peak in the median.
+    """
+
+    median: NDArray[np.float32]
+    n_usable: NDArray[np.int32]
+    peaks: NDArray[np.float32]
+    psf_differences: tuple[float, ...]
+
+
+def _model(stack: Stack) -> _Model:
+    median, n_usable = _median(stack)
+    stamps = _centre_stamps(stack)
+    reach = int(np.ceil(0.75 * max(fwhm(stamp) for stamp in stamps)))
+    peaks = maximum_filter(median, 2 * reach + 1, mode="nearest")
+    typical = np.median(stamps, axis=0)
+    return _Model(
+        median=median,
+        n_usable=n_usable,
+        peaks=np.maximum(peaks, np.float32(0)),
+        psf_differences=tuple(
+            float(np.abs(stamp - typical).max() / typical.max()) for stamp in stamps
+        ),
+    )
+
+
+def _median(stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    shape = stack.inputs[0].warp.shape
+    median, n_usable = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
+    for start in range(0, shape[0], ROWS):
+        rows = slice(start, start + ROWS)
+        # NaN is sorted to the end.
+        values = np.stack(
+            [np.where(i.usable[rows], i.image(rows), np.nan) for i in stack.inputs], -1
+        )
+        values.sort(axis=-1)
+        n = np.isfinite(values).sum(axis=-1)
+        middle = [np.maximum(k, 0)[..., np.newaxis] for k in ((n - 1) // 2, n // 2)]
+        low, high = (np.take_along_axis(values, k, -1)[..., 0] for k in middle)
+        median[rows] = np.where(n > 0, (low + high) / 2, 0)
+        n_usable[rows] = n
+    return median, n_usable
+
+
+def _centre_stamps(stack: Stack) -> list[NDArray[np.float64]]:
+    """Return the PSFs in the middle of the patch, all of one shape."""
+    height, width = stack.inputs[0].warp.shape
+    stamps = [i.psf.centred_at((width - 1) / 2, (height - 1) / 2) for i in stack.inputs]
+    side_y, side_x = np.max([s.shape for s in stamps], axis=0)
+    return [pad_stamp(stamp, (side_y, side_x)) for stamp in stamps]
