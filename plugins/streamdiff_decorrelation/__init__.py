@@ -1,1 +1,15 @@
-"""Built-in plugin."""
+"""Whitening of the noise that the matching of two PSFs has correlated."""
+
+from collections.abc import Callable, Mapping
+
+from streamdiff.hookspecs import hookimpl
+from streamdiff.stages import Decorrelator
+from streamdiff_decorrelation.decorrelate import NoDecorrelator, WhiteningDecorrelator
+
+__all__ = ["NoDecorrelator", "WhiteningDecorrelator", "streamdiff_decorrelators"]
+
+
+@hookimpl
+def streamdiff_decorrelators() -> Mapping[str, Callable[..., Decorrelator]]:
+    """Offer ``al`` and ``none``."""
+    return {"al": WhiteningDecorrelator, "none": NoDecorrelator}

@@ -1,0 +1,235 @@
+"""The pixels around a kernel candidate, convolved with every basis kernel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage, signal
+
+from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
+from streamdiff.model import UNUSABLE, Exposure, MaskPlane
+from streamdiff.model.field import field_terms
+from streamdiff.model.psf import nearest_pixel
+
+# Weights must not know the noise of the very pixel that they weigh: a Poisson
+# variance of a low pixel is low, and the fit would follow it. A mean over 5 x 5 px
+# takes 96 % of this bias away.
+_SMOOTHING = 5
+# A candidate may miss some wing, never its core.
+_MIN_USABLE = 0.6
+# An interpolated pixel is wrong by little, one beside a star's plateau by much:
+# fitted pixels keep a distance from the first [pixel], and a share of the side of
+# the kernel from saturated ones.
+_FROM_INTERPOLATED, _FROM_SATURATED = 2.0, 0.25
+# Transforms in single precision spread 1e-7 of the largest value over a block: what
+# is brighter than this [sigma] is no measurement, and would drown its surroundings.
+_ABSURD = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pixels:
+    """An exposure prepared for convolution and fit.
+
+    Attributes
+    ----------
+    image, variance : ndarray of float32, shape (ny, nx)
+        Finite everywhere: unusable pixels are interpolated, but no saturated one
+        is lowered.
+    usable, saturated : ndarray of bool, shape (ny, nx)
+    no_data : ndarray of bool, shape (ny, nx)
+        Whether a pixel is NO_DATA, not finite in image or variance, or absurd.
+    """
+
+    image: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    no_data: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, exposure: Exposure) -> "Pixels":
+        """Return the pixels of an exposure, unusable ones filled in."""
+        no_data = MaskPlane.NO_DATA.in_mask(exposure.mask)
+        no_data |= ~(np.isfinite(exposure.image) & np.isfinite(exposure.variance))
+        has_noise = ~no_data & (exposure.variance > 0)
+        sigma = np.sqrt(np.where(has_noise, exposure.variance, 1))
+        no_data |= has_noise & (np.abs(exposure.image) / _ABSURD > sigma)
+        unusable = no_data | ~has_noise | UNUSABLE.in_mask(exposure.mask)
+        filled = fill_unusable(exposure.image, unusable)
+        # The value of a saturated pixel is a lower limit: what lies around it is
+        # less still, and would tear a dark ring around the star.
+        saturated = MaskPlane.SAT.in_mask(exposure.mask)
+        np.maximum(filled, exposure.image, out=filled, where=saturated & ~no_data)
+        return cls(
+            image=filled,
+            variance=fill_unusable(exposure.variance, unusable),
+            usable=~unusable,
+            saturated=saturated,
+            no_data=no_data,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cutout:
+    """What the fit needs to know of one candidate; m is the odd side of its square.
+
+    Attributes
+    ----------
+    terms : ndarray of float64, shape (n_terms, m, m)
+        Terms of `streamdiff.model.field.field_terms` on the pixels.
+    target : ndarray of float64, shape (m, m)
+        Image to be matched.
+    convolved : ndarray of float64, shape (n_basis, m, m)
+        Image to be convolved, with each basis kernel.
+    target_variance : ndarray of float64, shape (m, m)
+        Variance of ``target``, smoothed.
+    source_variance : ndarray of float64, shape (m + size - 1, m + size - 1)
+        Variance of the image to be convolved, with a margin for its kernel.
+    usable : ndarray of bool, shape (m, m)
+    """
+
+    terms: NDArray[np.float64]
+    target: NDArray[np.float64]
+    convolved: NDArray[np.float64]
+    target_variance: NDArray[np.float64]
+    source_variance: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the core, and enough of the wings, can be used."""
+        middle = self.usable.shape[0] // 2
+        core = self.usable[middle - 2 : middle + 3, middle - 2 : middle + 3]
+        return bool(core.all() and self.usable.mean() >= _MIN_USABLE)
+
+    def mixed(self, mixes: NDArray[np.float64]) -> "Cutout":
+        """Return the cutout for combinations of the basis kernels.
+
+        Parameters
+        ----------
+        mixes : ndarray of float64, shape (n, n_basis)
+        """
+        return replace(self, convolved=np.tensordot(mixes, self.convolved, 1))
+
+    @property
+    def centre_terms(self) -> NDArray[np.float64]:
+        """Return the terms at the candidate; shape (n_terms,)."""
+        middle = self.usable.shape[0] // 2
+        return self.terms[:, middle, middle]
+
+    def variance(self, kernel: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return the variance of target - convolved; shape (m, m).
+
+        Without a kernel, the variance of the image to be convolved is taken as
+        it is.
+        """
+        if kernel is None:
+            return self.target_variance + self.own_source_variance
+        convolved = signal.fftconvolve(
+            self.source_variance, np.square(kernel), mode="valid"
+        )
+        total: NDArray[np.float64] = self.target_variance + convolved
+        return total
+
+    @property
+    def own_source_variance(self) -> NDArray[np.float64]:
+        """Return ``source_variance`` without its margin; shape (m, m)."""
+        margin = (self.source_variance.shape[0] - self.usable.shape[0]) // 2
+        return self.source_variance[margin:-margin, margin:-margin]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cutter:
+    """Cuts candidates out of two images and convolves them with the basis.
+
+    Attributes
+    ----------
+    target, source : Pixels
+        The image to be matched and the one to be convolved.
+    usable : ndarray of bool, shape (ny, nx)
+        Whether a pixel can be fitted.
+    basis : ndarray of float64, shape (n_basis, size, size)
+    spectra : ndarray of complex128, shape (n_basis, b, b // 2 + 1)
+        Of the basis, for blocks of side b.
+    half : int
+        Half the side of the fitted square.
+    order : int
+        Largest order of what varies over the image.
+    """
+
+    target: Pixels
+    source: Pixels
+    usable: NDArray[np.bool_]
+    basis: NDArray[np.float64]
+    spectra: NDArray[np.complex128]
+    half: int
+    order: int
+
+    @classmethod
+    def of(
+        cls,
+        target: Pixels,
+        source: Pixels,
+        basis: NDArray[np.float64],
+        *,
+        half: int,
+        order: int,
+    ) -> "Cutter":
+        """Return the cutter of a pair of images."""
+        spoilt = dilate_by_disc(~source.usable & ~source.saturated, _FROM_INTERPOLATED)
+        spoilt |= dilate_by_disc(source.saturated, _FROM_SATURATED * basis.shape[-1])
+        block = fft.next_fast_len(2 * half + basis.shape[-1], real=True)
+        return cls(
+            target=target,
+            source=source,
+            usable=target.usable & ~spoilt,
+            basis=basis,
+            spectra=fft.rfft2(basis, s=(block, block)),
+            half=half,
+            order=order,
+        )
+
+    def restricted(self, kept: Sequence[int]) -> "Cutter":
+        """Return the cutter for some kernels of the basis."""
+        rows = list(kept)
+        return replace(self, basis=self.basis[rows], spectra=self.spectra[rows])
+
+    @property
+    def reach(self) -> int:
+        """Return how far from a candidate the pixels lie that it needs."""
+        return int(self.half + self.basis.shape[-1] // 2 + 1)
+
+    def cut(self, x: float, y: float) -> Cutout:
+        """Return the pixels around a position at least ``reach`` from the border."""
+        column, row = nearest_pixel(x, y)
+        inner, outer = (
+            np.s_[row - half : row + half + 1, column - half : column + half + 1]
+            for half in (self.half, self.half + self.basis.shape[-1] // 2)
+        )
+        rows, columns = np.mgrid[inner]
+        return Cutout(
+            terms=field_terms(columns, rows, self.order, self.usable.shape),
+            target=self.target.image[inner].astype(float),
+            convolved=self._convolve(self.source.image[outer].astype(float)),
+            target_variance=_smoothed(self.target.variance[inner]),
+            source_variance=_smoothed(self.source.variance[outer]),
+            usable=self.usable[inner],
+        )
+
+    def _convolve(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Blocks as large as the pixels: what wraps around falls outside them.
+        first, side = self.basis.shape[-1] - 1, 2 * self.half + 1
+        valid = slice(first, first + side)
+        size = (self.spectra.shape[-2],) * 2
+        convolved: NDArray[np.float64] = fft.irfft2(
+            self.spectra * fft.rfft2(pixels, s=size), s=size
+        )
+        return convolved[:, valid, valid]
+
+
+def _smoothed(variance: NDArray[np.float32]) -> NDArray[np.float64]:
+    smoothed: NDArray[np.float64] = ndimage.uniform_filter(
+        variance.astype(float), _SMOOTHING, mode="nearest"
+    )
+    return smoothed
