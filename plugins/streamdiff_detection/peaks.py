@@ -1,0 +1,96 @@
+"""Local maxima and minima of a significance map."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# The neighbours of a pixel, those before it in memory first: of equal values the
+# first one is the peak.
+_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
+_AFTER = ((0, 1), (1, -1), (1, 0), (1, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Peaks:
+    """Extrema of a significance map; every attribute has shape (n,).
+
+    Attributes
+    ----------
+    row, column : ndarray of int64
+        Pixel of the extremum.
+    x, y : ndarray of float64
+        Extremum of the parabolas through the pixel and its neighbours [pixel].
+    score : ndarray of float64
+        Significance at the pixel [sigma], negative at minima.
+    """
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, rows: ArrayLike) -> "Peaks":
+        """Return the peaks that an index or boolean array names."""
+        rows = np.asarray(rows)
+        return Peaks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def by_significance(self) -> NDArray[np.intp]:
+        """Return the order from the most significant peak to the least."""
+        return np.lexsort((self.column, self.row, -np.abs(self.score)))
+
+    def by_position(self) -> NDArray[np.intp]:
+        """Return the order by row, then column; that of `dia_source_ids`."""
+        return np.lexsort((self.x, self.y, np.rint(self.x), np.rint(self.y)))
+
+
+def find_peaks(score: NDArray[np.float32], threshold: float) -> Peaks:
+    """Return the maxima above a threshold, and the minima below its negative.
+
+    Parameters
+    ----------
+    score : ndarray of float32, shape (ny, nx)
+        Significance [sigma]; finite.
+    threshold : float
+        Least significance [sigma], positive.
+
+    Notes
+    -----
+    An extremum exceeds its eight neighbours. The cost beyond one comparison per
+    pixel grows with the number of pixels above the threshold.
+    """
+    padded = np.pad(score, 1)
+    row, column = np.nonzero(np.abs(score) >= threshold)
+    value = score[row, column]
+    sign = np.sign(value)
+    height = sign * value
+
+    def neighbour(dy: int, dx: int) -> NDArray[np.float32]:
+        beside: NDArray[np.float32] = sign * padded[row + 1 + dy, column + 1 + dx]
+        return beside
+
+    highest = np.ones(row.size, bool)
+    for offset in _BEFORE:
+        highest &= height > neighbour(*offset)
+    for offset in _AFTER:
+        highest &= height >= neighbour(*offset)
+    dx = _vertex(neighbour(0, -1), height, neighbour(0, 1))
+    dy = _vertex(neighbour(-1, 0), height, neighbour(1, 0))
+    return Peaks(
+        row=row, column=column, x=column + dx, y=row + dy, score=value.astype(float)
+    ).take(highest)
+
+
+def _vertex(
+    before: NDArray[np.float32], middle: NDArray[np.float32], after: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return where the parabola through three points is highest, in [-0.5, 0.5]."""
+    slope = 0.5 * (after.astype(float) - before)
+    curvature = 2.0 * middle - before - after
+    vertex = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
+    within: NDArray[np.float64] = np.clip(vertex, -0.5, 0.5)
+    return within

@@ -1,0 +1,255 @@
+"""Peaks of the matched-filter significance, above a threshold of both signs."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
+
+from streamdiff.imaging.background import sky_background
+from streamdiff.imaging.significance import significance
+from streamdiff.model import (
+    DETECTION_COLUMNS,
+    DiaSources,
+    Difference,
+    MaskPlane,
+    Noise,
+)
+from streamdiff.model.ids import RANK_BITS
+from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
+from streamdiff_detection.excess_noise import (
+    ExcessNoise,
+    measure_excess,
+    stars_around,
+)
+from streamdiff_detection.footprints import (
+    Footprints,
+    mark_detected,
+    measure_footprints,
+)
+from streamdiff_detection.neighbours import NeighbourRules, find_owners
+from streamdiff_detection.peaks import Peaks, find_peaks
+from streamdiff_detection.saturation import in_wings
+from streamdiff_detection.sharpness import is_sharp
+
+_MAX_SOURCES = 1 << RANK_BITS
+# A frame with more has failed: what is sorted out of these is enough.
+_MAX_PEAKS = 4 * _MAX_SOURCES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePeaksFinder:
+    """Peaks of the significance of a point source.
+
+    Attributes
+    ----------
+    threshold : float
+        Least significance of a DiaSource of either sign [sigma].
+    exclude : tuple of str
+        Mask planes whose pixels do not count in the significance.
+    reject : tuple of str
+        Mask planes that no DiaSource is centred on.
+    min_power : float
+        Least fraction of the PSF's power on pixels that count.
+    grow : float
+        How far footprints reach beyond the threshold [sigma of the PSF].
+    min_separation : float
+        Peaks of one sign closer than this are one DiaSource [FWHM].
+    lobe_separation : float
+        Peaks of different signs closer than this are one, a dipole [FWHM].
+    profile_tolerance : float
+        Uncertainty of the profile of a bright source, as a fraction of it: peaks
+        that the profile explains within this are no DiaSources.
+    wing_fwhm, wing_growth : float
+        Extent of the wings of saturated stars, where no DiaSource is accepted
+        [FWHM], and as a fraction of the root of the saturated area; the larger
+        one counts.
+    min_width : float
+        A DiaSource whose shorter axis is a smaller fraction of that of the PSF
+        than this is a cosmic ray; 0 to accept any.
+    background_box : int
+        Side of the boxes [pixel] whose level is subtracted from the difference
+        before; 0 for none.
+    relative_noise : float or None
+        What is left of stars, as a fraction of their flux, to be added to the
+        noise; `None` to measure it on each difference. It hides the residuals of
+        bright stars, and small changes of them.
+
+    Notes
+    -----
+    A difference that comes with a score is taken at its word: ``min_power``,
+    ``background_box`` and ``relative_noise`` have no effect on it.
+    """
+
+    threshold: Annotated[float, Gt(0)] = 5.0
+    exclude: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "SAT_TEMPLATE")
+    reject: tuple[str, ...] = ("BAD", "SAT", "CR", "NO_DATA", "SAT_TEMPLATE", "EDGE")
+    min_power: Annotated[float, Gt(0), Le(1)] = 0.5
+    grow: Annotated[float, Ge(0)] = 2.4
+    min_separation: Annotated[float, Ge(0)] = 0.75
+    lobe_separation: Annotated[float, Ge(0)] = 1.5
+    profile_tolerance: Annotated[float, Ge(0), Le(1)] = 0.2
+    wing_fwhm: Annotated[float, Ge(0)] = 2.0
+    wing_growth: Annotated[float, Ge(0)] = 1.0
+    min_width: Annotated[float, Ge(0), Le(1)] = 0.6
+    background_box: Annotated[int, Ge(0)] = 128
+    relative_noise: Annotated[float, Ge(0)] | None = None
+
+    def __post_init__(self) -> None:
+        # A misspelt plane is to be known at start, not at the first visit.
+        MaskPlane.named((*self.exclude, *self.reject))
+
+    def find(self, difference: Difference) -> tuple[Difference, DiaSources]:
+        """Return the difference with its score and detection mask, and the peaks.
+
+        Notes
+        -----
+        The significance is divided by what it is measured to vary more than the
+        variance accounts for; see `ExcessNoise`. That also makes up for noise that
+        stayed correlated, for the image as a whole but not for each part of it.
+
+        A DiaSource of two lobes is placed on the more significant one.
+        """
+        difference = self._without_background(difference)
+        ny, nx = difference.shape
+        psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
+        width = fwhm(psf)
+        raw = self._significance(difference)
+        stars = self._stars(difference, width)
+        excess = self._excess(raw, stars, difference)
+        score = excess.calibrated(raw, stars)
+        grow = self.grow * width / FWHM_PER_SIGMA
+        mask = mark_detected(difference.mask, score, self.threshold, grow)
+
+        peaks, metrics = self._accepted(
+            find_peaks(score, self.threshold), difference, psf
+        )
+        owner = find_owners(peaks, psf, self._rules(width))
+        sources = _table(peaks, owner, measure_footprints(mask, peaks, owner))
+        n_sources = int(np.count_nonzero(owner == np.arange(len(peaks))))
+        metrics["n_peaks_over_limit"] += n_sources - len(sources)
+        metrics |= {
+            **difference.metrics,
+            "n_peaks_absorbed": float(len(peaks) - n_sources),
+            "score_std": excess.spread,
+            "relative_noise": excess.fraction,
+        }
+        return replace(difference, score=score, mask=mask, metrics=metrics), sources
+
+    def _accepted(
+        self, found: Peaks, difference: Difference, psf: NDArray[np.float64]
+    ) -> tuple[Peaks, dict[str, float]]:
+        """Return the peaks that may be sources, and how many are not for which rule."""
+        on_sky = found.take(~self._rejected(found, difference.mask))
+        clear = on_sky.take(~self._in_wings(on_sky, difference.mask, fwhm(psf)))
+        most = clear.take(clear.by_significance()[:_MAX_PEAKS])
+        peaks = most.take(~self._is_sharp(most, difference, psf))
+        stages = {
+            "n_peaks_masked": (found, on_sky),
+            "n_peaks_in_wings": (on_sky, clear),
+            "n_peaks_over_limit": (clear, most),
+            "n_peaks_sharp": (most, peaks),
+        }
+        counts = {k: float(len(a) - len(b)) for k, (a, b) in stages.items()}
+        return peaks, counts | {"n_peaks": float(len(found))}
+
+    def _without_background(self, difference: Difference) -> Difference:
+        """Return the difference on a level of 0, what the subtraction left of it."""
+        if not self.background_box or difference.score is not None:
+            return difference
+        excluded = MaskPlane.named(self.exclude).in_mask(difference.mask)
+        level = sky_background(
+            difference.image, excluded, box=self.background_box, both_signs=True
+        )
+        level[MaskPlane.NO_DATA.in_mask(difference.mask)] = 0
+        return replace(difference, image=difference.image - level)
+
+    def _significance(self, difference: Difference) -> NDArray[np.float32]:
+        """Return the significance, 0 where there is none."""
+        if difference.score is None:
+            score = significance(
+                difference,
+                exclude=MaskPlane.named(self.exclude),
+                min_power=self.min_power,
+            )
+        else:
+            score = np.nan_to_num(difference.score, posinf=0, neginf=0)
+        score[MaskPlane.NO_DATA.in_mask(difference.mask)] = 0
+        return score
+
+    def _stars(self, difference: Difference, width: float) -> NDArray[np.float32]:
+        """Return the significance of the stars around each pixel."""
+        template = difference.matched_template
+        if template is None:
+            return np.zeros(difference.shape, np.float32)
+        image = np.nan_to_num(template, posinf=0, neginf=0)
+        alone = replace(difference, image=image, score=None)
+        return stars_around(self._significance(alone), width)
+
+    def _excess(
+        self,
+        score: NDArray[np.float32],
+        stars: NDArray[np.float32],
+        difference: Difference,
+    ) -> ExcessNoise:
+        if difference.score is not None:
+            # What comes with a score answers for it.
+            return ExcessNoise()
+        measured = measure_excess(
+            score, stars, score != 0, trusted=not _is_uncalibrated(difference)
+        )
+        if self.relative_noise is None:
+            return measured
+        return replace(measured, fraction=self.relative_noise)
+
+    def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return whether the pixels of peaks are on planes to be rejected."""
+        return MaskPlane.named(self.reject).in_mask(mask[peaks.row, peaks.column])
+
+    def _in_wings(
+        self, peaks: Peaks, mask: NDArray[np.int32], width: float
+    ) -> NDArray[np.bool_]:
+        least = self.wing_fwhm * width
+        return in_wings(peaks.x, peaks.y, mask, least=least, growth=self.wing_growth)
+
+    def _is_sharp(
+        self, peaks: Peaks, difference: Difference, psf: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        if self.min_width == 0:
+            return np.zeros(len(peaks), bool)
+        usable = ~MaskPlane.named(self.exclude).in_mask(difference.mask)
+        return is_sharp(difference, peaks, psf, usable=usable, limit=self.min_width)
+
+    def _rules(self, width: float) -> NeighbourRules:
+        return NeighbourRules(
+            threshold=self.threshold,
+            tolerance=self.profile_tolerance,
+            min_separation=self.min_separation * width,
+            lobe_separation=self.lobe_separation * width,
+        )
+
+
+def _is_uncalibrated(difference: Difference) -> bool:
+    """Return whether the significance rests on a variance that neglects covariance."""
+    return difference.score is None and difference.noise is Noise.CORRELATED
+
+
+def _table(peaks: Peaks, owner: NDArray[np.intp], footprints: Footprints) -> DiaSources:
+    """Return the most significant sources among peaks, by row, then column."""
+    is_source = owner == np.arange(len(peaks))
+    order = peaks.by_significance()
+    chosen = order[is_source[order]][:_MAX_SOURCES]
+    chosen = chosen[peaks.take(chosen).by_position()]
+    sources = peaks.take(chosen)
+    return DiaSources(
+        DETECTION_COLUMNS,
+        {
+            "x": sources.x,
+            "y": sources.y,
+            "snr": np.abs(sources.score),
+            "isNegative": sources.score < 0,
+            "bboxSize": footprints.side[chosen],
+            "footprintArea": footprints.area[chosen],
+        },
+    )
