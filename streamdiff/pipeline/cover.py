@@ -1,0 +1,239 @@
+"""The template of one science exposure, from all patches that it touches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.errors import InvalidExposureError
+from streamdiff.imaging.psf_mean import Nodes, mean_psf
+from streamdiff.imaging.skymap import Tessellation
+from streamdiff.imaging.smooth_variance import high_variance
+from streamdiff.model import (
+    Exposure,
+    MaskPlane,
+    Psf,
+    Reason,
+    Skip,
+    Template,
+    TemplateId,
+    TemplateUse,
+)
+from streamdiff.ports import TemplateStore
+from streamdiff.stages import Warper
+
+# The PSF of several patches may change where one ends: more nodes than usual.
+NODES = 9
+KEPT = MaskPlane.NO_DATA | MaskPlane.BAD | MaskPlane.SAT_TEMPLATE
+KEPT |= MaskPlane.INJECTED_TEMPLATE
+RENAMED = {
+    MaskPlane.SAT: MaskPlane.SAT_TEMPLATE,
+    MaskPlane.INJECTED: MaskPlane.INJECTED_TEMPLATE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateCover:
+    """Finds, warps and merges the coadds that cover a science exposure.
+
+    Attributes
+    ----------
+    store : TemplateStore
+    skymap : Tessellation
+    warper : Warper
+    """
+
+    store: TemplateStore
+    skymap: Tessellation
+    warper: Warper
+
+    def cover(
+        self, science: Exposure, *, name: str = "deep", version: int | None = None
+    ) -> Template | Skip:
+        """Return the template on the pixels of the science exposure.
+
+        Parameters
+        ----------
+        science : Exposure
+        name : str
+            Flavour of the template.
+        version : int, optional
+            The newest of each patch by default.
+
+        Returns
+        -------
+        Template or Skip
+            NO_TEMPLATE if no patch has this version, or any; NO_OVERLAP if those
+            that have one hold no data here.
+
+        Raises
+        ------
+        InvalidExposureError
+            If some patches are in nJy and others are not.
+
+        Notes
+        -----
+        Where patches overlap they are averaged with weights variance^(-1/2). The
+        variance is averaged with the same weights instead of being propagated:
+        the overlapping parts are made of the same exposures.
+        """
+        ids = [
+            TemplateId(name=name, tract=tract, patch=patch, band=science.id.band)
+            for tract, patch in self.skymap.patches_touching(science.wcs, science.shape)
+        ]
+        merged = _Merged(science)
+        n_found = 0
+        for use, warp in self._warps(ids, science, version):
+            n_found += 1
+            merged.add(use, warp)
+        if not n_found:
+            wanted = "a version" if version is None else f"version {version}"
+            listed = ", ".join(map(str, ids))
+            return Skip(Reason.NO_TEMPLATE, f"none of {listed} has {wanted}")
+        if not merged.uses:
+            return Skip(
+                Reason.NO_OVERLAP,
+                f"{n_found} of {len(ids)} patches have a template, "
+                f"but no data on {science.id}",
+            )
+        return merged.template()
+
+    def _warps(
+        self, ids: list[TemplateId], science: Exposure, version: int | None
+    ) -> Iterator[tuple[TemplateUse, Exposure]]:
+        for template_id in ids:
+            number = self.store.newest(template_id) if version is None else version
+            coadd = None if number is None else self.store.load(template_id, number)
+            if coadd is None or number is None:
+                continue
+            warp = self.warper.warp(coadd.exposure, science.wcs, science.shape)
+            covered = warp.usable(MaskPlane.NO_DATA).mean(dtype=float)
+            use = TemplateUse(
+                template_id=str(template_id), version=number, fraction=float(covered)
+            )
+            yield use, warp
+
+
+def template_on_grid(sky: Exposure, science: Exposure, warper: Warper) -> Template:
+    """Return one exposure as the template of another, whatever its WCS.
+
+    Parameters
+    ----------
+    sky : Exposure
+        The static sky.
+    science : Exposure
+        On whose pixels the template is to be.
+    warper : Warper
+    """
+    warp = warper.warp(sky, science.wcs, science.shape)
+    return Template(
+        exposure=replace(warp, mask=_mask(warp)),
+        coverage=float(warp.usable(MaskPlane.NO_DATA).mean(dtype=float)),
+    )
+
+
+class _Merged:
+    """The weighted mean of the warps added so far; one alone is kept as it is."""
+
+    def __init__(self, science: Exposure) -> None:
+        self._science = science
+        self._nodes = Nodes.over(science.shape, NODES)
+        self._first: Exposure | None = None
+        self._sums: _Sums | None = None
+        self._psfs: list[Psf] = []
+        self._node_weights: list[NDArray[np.float64]] = []
+        self.uses: list[TemplateUse] = []
+
+    def add(self, use: TemplateUse, warp: Exposure) -> None:
+        """Add a warp, if it has data here."""
+        if not use.fraction:
+            return
+        if self._first is None:
+            self._first = warp
+        else:
+            self._require_same_unit(self._first, warp)
+            self._sums = self._sums or _Sums(self._first)
+            self._sums.add(warp)
+        self.uses.append(use)
+        self._psfs.append(warp.psf)
+        self._node_weights.append(self._nodes.mean_around(_weights(warp)))
+
+    def template(self) -> Template:
+        """Return what the warps make together."""
+        if self._first is None:
+            raise RuntimeError("no warp has been added")
+        exposure = self._first
+        if self._sums is not None:
+            psf = mean_psf(self._psfs, np.array(self._node_weights), self._nodes)
+            exposure = self._sums.mean(exposure, psf)
+        main = max(self.uses, key=lambda use: use.fraction)
+        return Template(
+            exposure=replace(
+                exposure, id=TemplateId.parse(main.template_id), mask=_mask(exposure)
+            ),
+            coverage=float(exposure.usable(MaskPlane.NO_DATA).mean(dtype=float)),
+            uses=tuple(self.uses),
+        )
+
+    def _require_same_unit(self, first: Exposure, other: Exposure) -> None:
+        if first.photometric != other.photometric:
+            raise InvalidExposureError(
+                f"template of {self._science.id}: {first.id} and {other.id} are not "
+                "both in nJy: rebuild them from exposures with a zero point"
+            )
+
+
+class _Sums:
+    """Weighted sums of the planes of warps on the same pixels."""
+
+    def __init__(self, first: Exposure) -> None:
+        self._image, self._variance, self._factor, self._weight = (
+            np.zeros(first.shape, np.float32) for _ in range(4)
+        )
+        self._mask = np.zeros(first.shape, np.int32)
+        self.add(first)
+
+    def add(self, warp: Exposure) -> None:
+        """Add the planes of a warp."""
+        weight = _weights(warp)
+        here = weight > 0
+        self._weight += weight
+        self._image += weight * np.where(here, warp.image, np.float32(0))
+        self._variance += weight * np.where(here, warp.variance, np.float32(0))
+        self._factor += weight * np.float32(warp.covariance_factor)
+        self._mask |= np.where(here, warp.mask, np.int32(0))
+
+    def mean(self, first: Exposure, psf: Psf) -> Exposure:
+        """Return the weighted means, on the grid of the first warp."""
+        empty = self._weight <= 0
+        total = np.where(empty, np.float32(1), self._weight)
+        mask = np.where(empty, np.int32(MaskPlane.NO_DATA), self._mask)
+        variance = np.where(empty, np.float32(np.inf), self._variance / total)
+        return replace(
+            first,
+            image=np.asarray(self._image / total, np.float32),
+            variance=variance,
+            mask=mask,
+            covariance_factor=np.where(empty, np.float32(1), self._factor / total),
+            psf=psf,
+        )
+
+
+def _weights(warp: Exposure) -> NDArray[np.float32]:
+    """Return variance^(-1/2), 0 without data."""
+    here = warp.usable(MaskPlane.NO_DATA) & np.isfinite(warp.image)
+    here &= np.isfinite(warp.variance) & (warp.variance > 0)
+    weights = np.zeros(warp.shape, np.float32)
+    weights[here] = 1 / np.sqrt(warp.variance[here])
+    return weights
+
+
+def _mask(exposure: Exposure) -> NDArray[np.int32]:
+    """Return the planes that matter to a subtraction."""
+    mask = exposure.mask & np.int32(KEPT)
+    for plane, renamed in RENAMED.items():
+        mask[plane.in_mask(exposure.mask)] |= renamed
+    usable = exposure.usable(MaskPlane.NO_DATA)
+    mask[high_variance(exposure.variance, usable)] |= MaskPlane.HIGH_VARIANCE
+    return mask

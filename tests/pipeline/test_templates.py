@@ -1,0 +1,240 @@
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from streamdiff.adapters.template_store import FsspecTemplateStore
+from streamdiff.errors import StoreUnavailableError, UnreadableImageError
+from streamdiff.imaging.skymap import SkyMap
+from streamdiff.model import (
+    Action,
+    Outcome,
+    Reason,
+    TemplateId,
+    TemplateUpdate,
+    UnknownPsf,
+    VisitReady,
+)
+from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.templates import TemplatePipeline, per_patch
+from streamdiff.testing import GaussianProfile, Scene
+from streamdiff_coadd import MeanCoadder
+from streamdiff_warp import LanczosWarper
+
+SKYMAP = SkyMap(nside_order=8, patch_pixels=160, overlap_pixels=20)
+TRACT = 1000
+PATCH = SKYMAP.patches_per_side // 2 * (SKYMAP.patches_per_side + 1)
+TEMPLATE = TemplateId(tract=TRACT, patch=PATCH, band="r")
+RA, DEC = (float(v) for v in SKYMAP.wcs(TRACT, PATCH).wcs_pix2world(80, 80, 0))
+SCENE = replace(Scene.star_field(shape=(100, 100), seed=5), ra=RA, dec=DEC)
+
+
+def visit(number, *, uri="sky", band="r", event_id=None):
+    return VisitReady(
+        event_id=event_id or f"visit-{number}",
+        instrument="SimCam",
+        visit=number,
+        detector=0,
+        band=band,
+        midpoint_mjd_tai=61000.5,
+        exposure_time_s=30.0,
+        image_uri=uri,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def update(action, *visits, covering=False, band="r"):
+    return TemplateUpdate(
+        event_id="update",
+        band=band,
+        action=action,
+        exposures=visits,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC),
+        **({} if covering else {"tract": TRACT, "patch": PATCH}),
+    )
+
+
+@dataclass
+class Reader:
+    """Observes the sky instead of reading a file; the URI says what happens."""
+
+    read_visits: list = field(default_factory=list)
+
+    def read(self, event, files):
+        self.read_visits.append(event.visit)
+        if event.image_uri == "broken":
+            raise UnreadableImageError(f"{event.visit} is truncated")
+        if event.image_uri == "away":
+            raise StoreUnavailableError("no answer")
+        scene = SCENE
+        if event.image_uri == "far":
+            scene = replace(SCENE, dec=DEC + 2)
+        return scene.observe(
+            visit=event.visit,
+            seed=event.visit,
+            wcs=scene.dithered_wcs(dx=0.1 * event.visit),
+            psf="unknown",
+        )
+
+
+class Estimator:
+    def estimate(self, exposure):
+        return GaussianProfile(fwhm=3.5).psf(exposure.shape)
+
+
+@pytest.fixture
+def reader():
+    return Reader()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecTemplateStore(f"file://{tmp_path}")
+
+
+@pytest.fixture
+def rebuild(reader, store):
+    return TemplatePipeline(
+        exposures=ExposureSource(reader=reader, estimator=Estimator(), files=None),
+        warper=LanczosWarper(),
+        coadder=MeanCoadder(),
+        store=store,
+        skymap=SKYMAP,
+        plugin_names={},
+        monotonic=lambda: 0.0,
+    )
+
+
+def visits_of(store, version):
+    return [event.visit for event in store.events(TEMPLATE, version)]
+
+
+def test_the_first_update_makes_version_1(rebuild, store):
+    result = rebuild(update(Action.ADD, visit(1), visit(2)))
+    assert (result.outcome, result.version) == (Outcome.PROCESSED, 1)
+    assert [i.accepted for i in result.inputs] == [True, True]
+    coadd = store.load(TEMPLATE, 1)
+    assert coadd.exposure.id == TEMPLATE
+    assert coadd.exposure.shape == SKYMAP.shape
+    assert coadd.n_image.max() == 2
+    assert not isinstance(coadd.exposure.psf, UnknownPsf)
+
+
+def test_exposures_are_added_to_those_of_the_newest_version(rebuild, store, reader):
+    rebuild(update(Action.ADD, visit(1), visit(2)))
+    result = rebuild(update(Action.ADD, visit(3)))
+    assert visits_of(store, result.version) == [1, 2, 3]
+    assert reader.read_visits == [1, 2, 3], "warps of old exposures are cached"
+
+
+def test_adding_equals_building_from_all(rebuild, store):
+    rebuild(update(Action.ADD, visit(1), visit(2)))
+    grown = rebuild(update(Action.ADD, visit(3)))
+    whole = rebuild(update(Action.REPLACE, visit(1), visit(2), visit(3)))
+    images = [store.load(TEMPLATE, r.version).exposure.image for r in (grown, whole)]
+    np.testing.assert_array_equal(*images)
+
+
+def test_an_exposure_added_again_is_replaced(rebuild, store):
+    rebuild(update(Action.ADD, visit(1), visit(2)))
+    again = visit(1, event_id="better")
+    result = rebuild(update(Action.ADD, again))
+    assert store.events(TEMPLATE, result.version) == (visit(2), again)
+
+
+def test_replace_forgets_what_was_there(rebuild, store):
+    rebuild(update(Action.ADD, visit(1), visit(2)))
+    assert visits_of(store, rebuild(update(Action.REPLACE, visit(3))).version) == [3]
+
+
+def test_remove_takes_exposures_out(rebuild, store):
+    rebuild(update(Action.ADD, visit(1), visit(2)))
+    assert visits_of(store, rebuild(update(Action.REMOVE, visit(1))).version) == [2]
+
+
+def test_removing_everything_is_a_skip(rebuild, store):
+    rebuild(update(Action.ADD, visit(1)))
+    result = rebuild(update(Action.REMOVE, visit(1)))
+    assert result.reason is Reason.INSUFFICIENT_EPOCHS
+    assert "retire" in result.detail
+    assert store.newest(TEMPLATE) == 1
+
+
+def test_rebuild_starts_from_the_images(rebuild, store, reader):
+    rebuild(update(Action.ADD, visit(1)))
+    result = rebuild(update(Action.REBUILD))
+    assert (result.version, visits_of(store, 2)) == (2, [1])
+    assert reader.read_visits == [1, 1]
+
+
+def test_rebuilding_what_is_not_there_is_a_skip(rebuild):
+    assert rebuild(update(Action.REBUILD)).outcome is Outcome.SKIPPED
+
+
+def test_a_retired_template_is_gone(rebuild, store):
+    rebuild(update(Action.ADD, visit(1)))
+    assert rebuild(update(Action.RETIRE)).outcome is Outcome.PROCESSED
+    assert store.newest(TEMPLATE) is None
+
+
+def test_one_unreadable_exposure_does_not_spoil_the_others(rebuild, store):
+    result = rebuild(update(Action.ADD, visit(1), visit(2, uri="broken")))
+    assert result.outcome is Outcome.PROCESSED
+    refused = [i for i in result.inputs if not i.accepted]
+    assert [(i.id.visit, i.reason) for i in refused] == [(2, "2 is truncated")]
+    assert visits_of(store, 1) == [1]
+    assert store.load(TEMPLATE, 1).inputs == result.inputs
+
+
+def test_nothing_but_unreadable_exposures_is_a_failure(rebuild, store):
+    with pytest.raises(UnreadableImageError, match="1 is truncated"):
+        rebuild(update(Action.ADD, visit(1, uri="broken")))
+    assert store.newest(TEMPLATE) is None
+
+
+def test_a_passing_fault_is_passed_on(rebuild):
+    with pytest.raises(StoreUnavailableError):
+        rebuild(update(Action.ADD, visit(1), visit(2, uri="away")))
+
+
+def test_an_exposure_in_another_band_is_refused(rebuild):
+    result = rebuild(update(Action.ADD, visit(1), visit(2, band="i")))
+    assert [i.accepted for i in result.inputs] == [True, False]
+    assert "band 'i'" in result.inputs[1].reason
+
+
+def test_an_exposure_elsewhere_on_the_sky_is_refused(rebuild):
+    result = rebuild(update(Action.ADD, visit(1), visit(2, uri="far")))
+    assert [i.accepted for i in result.inputs] == [True, False]
+
+
+def test_covering_becomes_one_event_per_patch(rebuild):
+    events = rebuild.expand(update(Action.ADD, visit(1), visit(2), covering=True))
+    assert (TRACT, PATCH) in [(e.tract, e.patch) for e in events]
+    assert len({e.event_id for e in events}) == len(events)
+    for event in events:
+        assert event.event_id == f"update/{event.tract}/{event.patch}"
+        assert [v.visit for v in event.exposures] == [1, 2]
+
+
+def test_each_patch_gets_the_exposures_that_touch_it():
+    near = SCENE.wcs, SCENE.shape
+    far = replace(SCENE, dec=DEC + 2).wcs, SCENE.shape
+    event = update(Action.ADD, visit(1), visit(2), visit(3), covering=True)
+    events = per_patch(event, [near, far, None], SKYMAP)
+    touching = [[v.visit for v in e.exposures] for e in events]
+    assert [1, 3] in touching
+    assert [2, 3] in touching
+    assert all(3 in visits for visits in touching)
+
+
+def test_an_event_for_one_patch_is_not_expanded(rebuild, reader):
+    event = update(Action.ADD, visit(1))
+    assert rebuild.expand(event) == (event,)
+    assert not reader.read_visits
+
+
+def test_covering_with_no_readable_exposure_is_an_error(rebuild):
+    with pytest.raises(UnreadableImageError):
+        rebuild.expand(update(Action.ADD, visit(1, uri="broken"), covering=True))

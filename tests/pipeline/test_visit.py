@@ -1,0 +1,243 @@
+"""The visit pipeline with stages of a few lines: order, outcomes, contracts."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from streamdiff.errors import PluginContractError, PluginFailedError, SubtractionError
+from streamdiff.model import (
+    DETECTION_COLUMNS,
+    Column,
+    ConstantPsf,
+    Convolved,
+    DiaSources,
+    Difference,
+    FluxScale,
+    MaskPlane,
+    Noise,
+    Outcome,
+    Provenance,
+    Reason,
+    Skip,
+    Template,
+    TemplateUse,
+    UnknownPsf,
+    VisitReady,
+)
+from streamdiff.pipeline.compare import Comparison
+from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.visit import VisitPipeline
+from streamdiff.stages import Registration
+from streamdiff.testing import PointSource, Scene
+
+SHAPE = (64, 80)
+SCENE = Scene(sources=(PointSource(20, 30, 4e3),), shape=SHAPE)
+SCIENCE = SCENE.add(PointSource(50, 40, 5e3)).observe(fwhm=3, noise=10, seed=2, visit=7)
+TEMPLATE = SCENE.observe(fwhm=3, noise=10, seed=1)
+EVENT = VisitReady(
+    event_id="e1",
+    instrument=SCIENCE.id.instrument,
+    visit=7,
+    detector=SCIENCE.id.detector,
+    band=SCIENCE.id.band,
+    midpoint_mjd_tai=61000.0,
+    exposure_time_s=30.0,
+    image_uri="memory://7.fits",
+    published_at=datetime(2026, 11, 20, tzinfo=UTC),
+)
+NAMES = {kind: f"my_{kind}" for kind in ("read", "psf", "subtract", "find", "score")}
+
+
+@dataclass(frozen=True)
+class Returns:
+    """A plugin whose one method returns, or raises, what it is told."""
+
+    result: object
+
+    def _answer(self, *_, **__):
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    read = estimate = subtract = decorrelate = find = score = cover = register = _answer
+
+
+def subtracted(**changes):
+    plain = Difference(
+        id=SCIENCE.id,
+        image=2 * (SCIENCE.image - TEMPLATE.image),
+        variance=4 * (SCIENCE.variance + TEMPLATE.variance),
+        mask=SCIENCE.mask,
+        psf=SCIENCE.psf,
+        wcs=SCIENCE.wcs,
+        flux_scale=FluxScale.SCIENCE,
+        kernel_sum=2.0,
+        convolved=Convolved.NONE,
+        noise=Noise.WHITE,
+    )
+    return replace(plain, **changes)
+
+
+class BrightestPixel:
+    def find(self, difference):
+        y, x = np.unravel_index(difference.image.argmax(), difference.shape)
+        values = {c.name: [1] for c in DETECTION_COLUMNS} | {"x": [x], "y": [y]}
+        return difference, DiaSources(DETECTION_COLUMNS, values)
+
+
+class Peak:
+    columns = (Column("psfFlux", "f4", "nJy", "Value of the peak pixel"),)
+
+    def measure(self, sources, images):
+        row, column = sources["y"].astype(int), sources["x"].astype(int)
+        return {"psfFlux": images.difference.image[row, column]}
+
+
+def pipeline(science=SCIENCE, template=None, **stages):
+    template = template or Template(
+        exposure=TEMPLATE,
+        coverage=0.9,
+        uses=(TemplateUse(template_id="deep/1/2/r", version=3, fraction=0.9),),
+    )
+    chosen = {
+        "subtract": Returns(subtracted()),
+        "find": BrightestPixel(),
+        "measure": {"peak": Peak()},
+        "min_template_coverage": 0.5,
+        "flux_scale": FluxScale.TEMPLATE,
+        "provenance": Provenance(config_hash="c0ffee"),
+    }
+    return VisitPipeline(
+        exposures=ExposureSource(
+            reader=Returns(science),
+            estimator=stages.pop("psf", Returns(SCIENCE.psf)),
+            files=None,
+        ),
+        templates=Returns(template),
+        comparison=Comparison(**(chosen | stages)),
+        plugin_names=NAMES,
+        monotonic=lambda: 0.0,
+    )
+
+
+def test_what_changed_becomes_an_alert_on_the_templates_scale():
+    result = pipeline()(EVENT)
+    assert result.outcome is Outcome.PROCESSED
+    (alert,) = result.alerts
+    assert (alert.dia_source["x"], alert.dia_source["y"]) == (50, 40)
+    # the subtractor delivered twice the change, on the scale of the science image
+    peak = (SCIENCE.image - TEMPLATE.image)[40, 50]
+    assert alert.dia_source["psfFlux"] == pytest.approx(peak, rel=1e-6)
+    assert alert.templates == result.templates
+    assert alert.provenance.config_hash == "c0ffee"
+    assert {"read", "template", "subtract", "find"} <= set(result.stage_seconds)
+
+
+def test_the_table_of_a_visit_has_the_ids_of_its_alerts():
+    result = pipeline()(EVENT)
+    ids = [alert.dia_source["diaSourceId"] for alert in result.alerts]
+    assert result.products.sources["diaSourceId"].tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("stages", "reason"),
+    [
+        ({"template": Skip(Reason.NO_TEMPLATE)}, Reason.NO_TEMPLATE),
+        (
+            {"template": Template(exposure=TEMPLATE, coverage=0.4)},
+            Reason.INSUFFICIENT_TEMPLATE_COVERAGE,
+        ),
+        (
+            {"subtract": Returns(Skip(Reason.INSUFFICIENT_KERNEL_SOURCES))},
+            Reason.INSUFFICIENT_KERNEL_SOURCES,
+        ),
+        (
+            {
+                "science": replace(
+                    SCIENCE, mask=np.full(SHAPE, MaskPlane.NO_DATA, np.int32)
+                )
+            },
+            Reason.NO_VALID_PIXELS,
+        ),
+    ],
+)
+def test_nothing_to_do_is_an_outcome_with_a_reason(stages, reason):
+    result = pipeline(**stages)(EVENT)
+    assert (result.outcome, result.reason) == (Outcome.SKIPPED, reason)
+    assert not result.alerts
+
+
+def test_a_psf_is_estimated_only_where_there_is_none():
+    never = Returns(AssertionError("estimated"))
+    pipeline(psf=never)(EVENT)
+    unknown = SCIENCE.with_psf(UnknownPsf())
+    result = pipeline(science=unknown)(EVENT)
+    assert result.products.images.science.psf is SCIENCE.psf
+
+
+def test_more_dia_sources_than_ids_break_the_contract():
+    too_many = (1 << 14) + 1
+    values = {c.name: np.ones(too_many) for c in DETECTION_COLUMNS}
+    found = Returns((subtracted(), DiaSources(DETECTION_COLUMNS, values)))
+    with pytest.raises(PluginContractError, match=r"16385 DiaSources of .* 16384"):
+        pipeline(find=found)(EVENT)
+
+
+def test_a_visit_without_a_change_has_no_alert():
+    nothing = Returns((subtracted(), DiaSources.empty()))
+    result = pipeline(find=nothing)(EVENT)
+    assert result.outcome is Outcome.PROCESSED
+    assert not result.alerts
+
+
+@pytest.mark.parametrize(("given", "told"), [(7, 7), (0, None)])
+def test_an_associator_names_the_dia_object_of_each_source(given, told):
+    class Associator:
+        def associate(self, sources, images):
+            assert {"ra", "dec", "diaSourceId", "psfFlux"} <= set(sources.values)
+            return np.full(len(sources), given)
+
+    result = pipeline(associate=Associator())(EVENT)
+    assert result.alerts[0].dia_source["diaObjectId"] == told
+
+
+def test_registration_moves_the_template_and_is_reported():
+    offsets = {"offset_x_pixel": 0.5}
+    registrar = Returns(Registration(wcs=SCIENCE.wcs, metrics=offsets))
+    assert pipeline(register=registrar)(EVENT).metrics["offset_x_pixel"] == 0.5
+
+
+def test_decorrelation_and_reliability_join_in_when_they_are_chosen():
+    white = subtracted(image=np.zeros(SHAPE), psf=ConstantPsf(np.ones((3, 3))))
+    result = pipeline(decorrelate=Returns(white), score=Returns([0.7]))(EVENT)
+    assert not result.products.images.difference.image.any()
+    assert result.alerts[0].dia_source["reliability"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("stages", "error", "message"),
+    [
+        ({"subtract": Returns(None)}, PluginContractError, "my_subtract.*NoneType"),
+        (
+            {"subtract": Returns(subtracted(id=TEMPLATE.id))},
+            PluginContractError,
+            "difference of",
+        ),
+        ({"find": Returns([])}, PluginContractError, "my_find"),
+        ({"science": TEMPLATE}, PluginContractError, "the reader returned"),
+        ({"score": Returns([1, 2])}, PluginContractError, "my_score"),
+        ({"subtract": Returns(KeyError("k"))}, PluginFailedError, "my_subtract"),
+        ({"subtract": Returns(SubtractionError("s"))}, SubtractionError, "s"),
+    ],
+)
+def test_a_plugin_that_fails_or_cheats_is_named(stages, error, message):
+    with pytest.raises(error, match=message):
+        pipeline(**stages)(EVENT)
+
+
+def test_a_psf_estimator_must_return_a_psf():
+    unknown = SCIENCE.with_psf(UnknownPsf())
+    with pytest.raises(PluginContractError, match="my_psf"):
+        pipeline(science=unknown, psf=Returns(3))(EVENT)
