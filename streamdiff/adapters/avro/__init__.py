@@ -1,0 +1,1 @@
+"""Avro: schemas, the wire format, events and alerts."""

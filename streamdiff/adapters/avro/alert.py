@@ -1,0 +1,130 @@
+"""Alerts -> Avro records: missing values are null, never NaN."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from streamdiff.adapters.avro.schemas import load
+from streamdiff.adapters.fits.cutout import encode_cutout
+from streamdiff.adapters.fits.planes import NANOJANSKY, UNCALIBRATED
+from streamdiff.errors import PluginContractError
+from streamdiff.model import Alert, Exposure
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+FLOAT64_MAX = float(np.finfo(np.float64).max)
+
+
+def alert_record(alert: Alert) -> dict[str, Any]:
+    """Return the fields of an alert's Avro record.
+
+    Measured columns that the schema has not are left out, see `unmapped`.
+
+    Raises
+    ------
+    PluginContractError
+        If a field that every DiaSource must have is missing.
+    """
+    dia_source = dia_source_record(alert.dia_source)
+    return {
+        "diaSourceId": dia_source["diaSourceId"],
+        "diaSource": dia_source,
+        "cutoutDifference": _encoded(alert.cutout_difference),
+        "cutoutScience": _encoded(alert.cutout_science),
+        "cutoutTemplate": _encoded(alert.cutout_template),
+        "provenance": _provenance_record(alert),
+    }
+
+
+def dia_source_record(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a DiaSource's Avro record.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+        Python or numpy scalars by column; `None`, NaN and infinities are missing
+        values.
+    """
+    converters, required = _dia_source_fields()
+    record = {
+        name: convert(_python(values.get(name))) for name, convert in converters.items()
+    }
+    if missing := [name for name in required if record[name] is None]:
+        raise PluginContractError(
+            f"DiaSource {values.get('diaSourceId')}: {missing} have no value, but "
+            "every alert needs one"
+        )
+    return record
+
+
+def _provenance_record(alert: Alert) -> dict[str, Any]:
+    provenance = alert.provenance
+    return {
+        "event_id": alert.event_id,
+        "templates": [
+            {
+                "template_id": use.template_id,
+                "version": use.version,
+                "fraction": use.fraction,
+            }
+            for use in alert.templates
+        ],
+        "plugins": provenance.plugins,
+        "config_hash": provenance.config_hash,
+        "software_version": provenance.software_version,
+        "flux_unit": NANOJANSKY if alert.photometric else UNCALIBRATED,
+        "photometric": alert.photometric,
+    }
+
+
+def unmapped(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that alerts have no field for, in their order."""
+    converters, _ = _dia_source_fields()
+    return tuple(name for name in columns if name not in converters)
+
+
+@cache
+def _dia_source_fields() -> tuple[Mapping[str, Callable[[Any], Any]], tuple[str, ...]]:
+    """Return the converter of each field, and the fields without a default."""
+    fields = load("diaSource")["fields"]
+    types = {f["name"]: f["type"] for f in fields}
+    converters = {
+        name: _CONVERTERS[t[1] if isinstance(t, list) else t]
+        for name, t in types.items()
+    }
+    return converters, tuple(f["name"] for f in fields if "default" not in f)
+
+
+def _python(value: Any) -> Any:  # noqa: ANN401 (any scalar)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _number(
+    value: float | None, *, type_: Callable[[float], float], limit: float = FLOAT64_MAX
+) -> float | None:
+    # NaN fails every comparison, so that it is missing too
+    return type_(value) if value is not None and abs(value) <= limit else None
+
+
+def _boolean(value: float | None) -> bool | None:
+    return bool(value) if value is not None and math.isfinite(value) else None
+
+
+def _string(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
+    "float": partial(_number, type_=float, limit=FLOAT32_MAX),
+    "double": partial(_number, type_=float),
+    "int": partial(_number, type_=int, limit=(1 << 31) - 1),
+    "long": partial(_number, type_=int, limit=(1 << 63) - 1),
+    "boolean": _boolean,
+    "string": _string,
+}
+
+
+def _encoded(cutout: Exposure | None) -> bytes | None:
+    return None if cutout is None else encode_cutout(cutout)
