@@ -1,0 +1,186 @@
+"""A member of a consumer group of a Kafka cluster."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import confluent_kafka as ck
+import structlog
+
+from streamdiff.adapters.kafka.client import Option, open_client
+from streamdiff.adapters.kafka.errors import HOPELESS, judge, stream_error
+from streamdiff.errors import StreamError
+from streamdiff.ports import (
+    AssignedCallback,
+    CommitPoint,
+    ConsumedRecord,
+    Headers,
+    Offsets,
+    PartitionsCallback,
+    TopicPartition,
+)
+
+log = structlog.get_logger()
+
+_COMMITTED_TIMEOUT_S = 10.0
+_COMMITTED_TRIES = 6
+
+
+class KafkaConsumer:
+    """A `streamdiff.ports.Consumer` of a Kafka cluster.
+
+    Parameters
+    ----------
+    settings : mapping of str to Option
+        All settings of librdkafka.
+    """
+
+    def __init__(self, settings: Mapping[str, Option]) -> None:
+        self._consumer = open_client(ck.Consumer, settings)
+        strategy = str(settings.get("partition.assignment.strategy", ""))
+        self._is_incremental = (
+            "cooperative" in strategy or settings.get("group.protocol") == "consumer"
+        )
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assign: AssignedCallback,
+        on_revoke: PartitionsCallback,
+        on_lost: PartitionsCallback,
+    ) -> None:
+        """Join the group; the callbacks run inside `poll` and `close`."""
+
+        def assigned(_: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+            starts = self._starts(_ours(partitions))
+            self._assign(starts)
+            on_assign(starts)
+
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=assigned,
+            on_revoke=lambda _, partitions: on_revoke(_ours(partitions)),
+            on_lost=lambda _, partitions: on_lost(_ours(partitions)),
+        )
+
+    def poll(self, timeout_s: float) -> ConsumedRecord | None:
+        """Return the next record, or `None` after a time without one.
+
+        Raises
+        ------
+        StreamError
+            If the committed offset is gone, or the cluster refuses this client.
+        """
+        try:
+            message = self._consumer.poll(timeout_s)
+        except ck.KafkaException as err:
+            raise stream_error(err.args[0]) from err
+        if message is None:
+            return None
+        error = message.error()
+        if error is None:
+            return _record(message)
+        judge(error, message)
+        return None
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching from partitions."""
+        self._consumer.pause([_theirs(p) for p in partitions])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from partitions again."""
+        self._consumer.resume([_theirs(p) for p in partitions])
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> Offsets:
+        """Return the commit points that the group has; none where it has none.
+
+        Raises
+        ------
+        StreamError
+            If the group coordinator does not answer, also after several tries.
+        """
+        asked = [_theirs(p) for p in partitions]
+        for _ in range(_COMMITTED_TRIES):
+            try:
+                answer = self._consumer.committed(asked, timeout=_COMMITTED_TIMEOUT_S)
+            except ck.KafkaException as err:
+                log.warning("committed_offsets_unknown", error=str(err))
+                continue
+            if all(p.error is None for p in answer):
+                return {
+                    _our(p): CommitPoint(p.offset, p.metadata or "")
+                    for p in answer
+                    if p.offset >= 0
+                }
+            log.warning("committed_offsets_unknown", error=str(answer))
+        raise StreamError(f"the group coordinator does not tell offsets of {asked}")
+
+    def commit(self, offsets: Offsets) -> bool:
+        """Commit synchronously; False if the group does not accept it now."""
+        points = [
+            _theirs(p, offset=point.offset, metadata=point.metadata)
+            for p, point in offsets.items()
+        ]
+        try:
+            answer = self._consumer.commit(offsets=points, asynchronous=False) or []
+        except ck.KafkaException as err:
+            error = err.args[0]
+            if error.fatal() or error.code() in HOPELESS:
+                raise stream_error(error) from err
+            log.warning("commit_refused", error=str(error))
+            return False
+        refused = [p for p in answer if p.error is not None]
+        if refused:
+            log.warning("commit_refused", error=str(refused))
+        return not refused
+
+    def close(self) -> None:
+        """Leave the group; partitions still held are revoked first."""
+        self._consumer.close()
+
+    def _starts(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, CommitPoint | None]:
+        committed = self.committed(partitions) if partitions else {}
+        return {p: committed.get(p) for p in partitions}
+
+    def _assign(self, starts: Mapping[TopicPartition, CommitPoint | None]) -> None:
+        positions = [
+            _theirs(p, offset=point.offset if point else ck.OFFSET_BEGINNING)
+            for p, point in starts.items()
+        ]
+        if self._is_incremental:
+            self._consumer.incremental_assign(positions)
+        else:
+            self._consumer.assign(positions)
+
+
+def _record(message: ck.Message) -> ConsumedRecord:
+    kind, timestamp_ms = message.timestamp()
+    # the stubs allow for messages that were never consumed
+    return ConsumedRecord(
+        topic=cast("str", message.topic()),
+        partition=cast("int", message.partition()),
+        offset=cast("int", message.offset()),
+        key=message.key(),
+        value=message.value(),
+        headers=cast("Headers", tuple(message.headers() or ())),
+        timestamp_ms=-1 if kind == ck.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+    )
+
+
+def _our(partition: ck.TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
+
+
+def _ours(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:
+    return [_our(p) for p in partitions]
+
+
+def _theirs(
+    partition: TopicPartition,
+    *,
+    offset: int = ck.OFFSET_INVALID,
+    metadata: str = "",
+) -> ck.TopicPartition:
+    return ck.TopicPartition(partition.topic, partition.partition, offset, metadata)

@@ -1,0 +1,184 @@
+"""One worker process: both ends of its pipe."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import cast
+
+import structlog
+
+from streamdiff.errors import StreamError
+from streamdiff.ports import Failure, Finished, Handler, WorkOrder
+
+log = structlog.get_logger()
+
+Result = Finished | Failure
+HandlerFactory = Callable[[], Handler]
+
+# Several threads in each of several processes only get in each other's way.
+_ONE_THREAD_EACH = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+_EXIT_WAIT_S = 5.0
+
+
+def perform(handler: Handler, order: WorkOrder) -> Result:
+    """Return what a handler makes of an order; an error becomes a failure.
+
+    What is logged meanwhile tells which record it is about.
+    """
+    record = order.record
+    with structlog.contextvars.bound_contextvars(
+        topic=record.topic,
+        partition=record.partition,
+        stream_offset=record.offset,
+        attempt=order.attempt,
+    ):
+        try:
+            return handler(order)
+        except Exception as error:  # noqa: BLE001 - the border of a handler
+            return Failure.of(error)
+
+
+class WorkerProcess:
+    """A process with a handler, seen from the one that started it.
+
+    Parameters
+    ----------
+    factory : callable
+        Picklable; called in the process, returns the handler.
+    """
+
+    def __init__(self, factory: HandlerFactory) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, factory), name="worker", daemon=True
+        )
+        with _environment(_ONE_THREAD_EACH):
+            self._process.start()
+        theirs.close()  # else the end of the process would not end the pipe
+        self._is_ready = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the process runs."""
+        return self._process.is_alive()
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return when the handler has been built.
+
+        Raises
+        ------
+        StreamError
+            If it can not be built, or not in time.
+        """
+        if self._is_ready:
+            return
+        try:
+            problem = self._receive(timeout_s)  # None: it is ready
+        except TimeoutError as err:
+            raise StreamError(f"a worker was not ready after {timeout_s} s") from err
+        except (EOFError, ConnectionError) as err:
+            raise StreamError(f"a worker {self.end()} while it started") from err
+        if isinstance(problem, Failure):
+            log.error("worker_start_failed", traceback=problem.traceback)
+            raise StreamError(
+                f"a worker can not start: {problem.error_class}: {problem.message}"
+            )
+        self._is_ready = True
+
+    def perform(self, order: WorkOrder, timeout_s: float) -> Result:
+        """Return what the handler makes of an order.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes too long.
+        EOFError, ConnectionError
+            If the process ends.
+        """
+        self._pipe.send(order)
+        return cast("Result", self._receive(timeout_s))
+
+    def kill(self) -> None:
+        """End the process at once; from any thread."""
+        self._process.kill()
+
+    def end(self) -> str:
+        """End the process, and return how it ended by itself, if it did."""
+        self._process.join(_EXIT_WAIT_S)
+        self._process.kill()
+        self._process.join(_EXIT_WAIT_S)
+        self._pipe.close()
+        return _ending(self._process.exitcode)
+
+    def _receive(self, timeout_s: float) -> object:
+        if not self._pipe.poll(timeout_s):
+            raise TimeoutError
+        return self._pipe.recv()
+
+
+def _ending(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended with exit code {code}"
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(-code).name}{hint}"
+
+
+_environment_lock = threading.Lock()
+
+
+@contextmanager
+def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that are not set, for processes started meanwhile."""
+    with _environment_lock:
+        added = [name for name in defaults if name not in os.environ]
+        os.environ.update({name: defaults[name] for name in added})
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
+
+
+def _serve(pipe: Connection, factory: HandlerFactory) -> None:
+    """Run in the process: build the handler, then take orders until the pipe ends."""
+    # whoever stops the service decides when its workers end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        handler = factory()
+    except Exception as error:  # noqa: BLE001 - told to the parent
+        pipe.send(Failure.of(error))
+        return
+    pipe.send(None)
+    while True:
+        try:
+            order = pipe.recv()
+        except EOFError:
+            return
+        _answer(pipe, perform(handler, order))
+
+
+def _answer(pipe: Connection, result: Result) -> None:
+    try:
+        pipe.send(result)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        pipe.send(Failure.of(error))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,221 @@
+"""Executors: a pool of processes that can be killed, and one without processes.
+
+The pool stands on `multiprocessing` alone. Each worker has a pipe of its own: one
+that dies, at whatever moment, is noticed by the end of its pipe and takes nothing
+with it. There is no lock or queue that workers share.
+"""
+
+import queue
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import structlog
+
+from streamdiff.adapters.worker_process import (
+    HandlerFactory,
+    Result,
+    WorkerProcess,
+    perform,
+)
+from streamdiff.errors import StreamError
+from streamdiff.model import Reason
+from streamdiff.ports import Failure, Handler, WorkOrder
+
+log = structlog.get_logger()
+
+
+class InlineExecutor:
+    """Does the work in the calling thread: nothing runs at the same time.
+
+    For tests, replay and debugging; time limits do not apply.
+
+    Parameters
+    ----------
+    factory : callable
+        Returns the handler.
+    """
+
+    workers = 1
+
+    def __init__(self, factory: HandlerFactory) -> None:
+        self._factory = factory
+        self._handler: Handler | None = None
+
+    def start(self) -> None:
+        """Build the handler."""
+        self._handler = self._factory()
+
+    def submit(self, order: WorkOrder, *, timeout_s: float) -> Future[Result]:  # noqa: ARG002 - the port's
+        """Return a future that is done."""
+        if self._handler is None:
+            raise StreamError("the executor has not been started")
+        future: Future[Result] = Future()
+        future.set_result(perform(self._handler, order))
+        return future
+
+    def abandon(self, future: Future[Result]) -> None:
+        """Do nothing: the work is done."""
+
+    def close(self) -> None:
+        """Release the handler."""
+        self._handler = None
+
+
+class WorkerPool:
+    """Worker processes, each with one order at a time.
+
+    A worker that takes too long is killed; one that is dead or killed is replaced.
+    Workers end with the process that started them, however that ends.
+
+    Parameters
+    ----------
+    factory : callable
+        Picklable; called in each worker, returns the handler, ready to work:
+        what is slow for the first time belongs here.
+    workers : int
+        How many, 1 or more.
+    start_timeout_s : float
+        How long a worker may take to get ready [s].
+    """
+
+    def __init__(
+        self, factory: HandlerFactory, *, workers: int, start_timeout_s: float = 300.0
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be >= 1, got {workers}")
+        self.workers = workers
+        self._desks = [_Desk(factory, start_timeout_s) for _ in range(workers)]
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._free: queue.SimpleQueue[_Desk] = queue.SimpleQueue()
+        self._busy: dict[Future[Result], _Desk] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start all workers and return when they are ready.
+
+        Raises
+        ------
+        StreamError
+            If one is not ready in time, or its handler can not be built.
+        """
+        for desk in self._desks:
+            desk.hire()
+        for desk in self._desks:
+            desk.wait_until_ready()
+            self._free.put(desk)
+
+    def submit(self, order: WorkOrder, *, timeout_s: float) -> Future[Result]:
+        """Give an order to the next free worker."""
+        future: Future[Result] = Future()
+        self._threads.submit(self._run, future, order, timeout_s)
+        return future
+
+    def abandon(self, future: Future[Result]) -> None:
+        """Kill the worker that is busy with this."""
+        with self._lock:
+            if not future.cancel() and future in self._busy:
+                self._busy[future].kill()
+
+    def close(self) -> None:
+        """Kill all workers."""
+        for desk in self._desks:
+            desk.close()
+        self._threads.shutdown(cancel_futures=True)
+        for desk in self._desks:
+            desk.clear()
+
+    def _run(self, future: Future[Result], order: WorkOrder, timeout_s: float) -> None:
+        with self._lock:
+            if not future.set_running_or_notify_cancel():
+                return
+            desk = self._busy[future] = self._free.get()  # one for each thread
+        try:
+            result = desk.perform(order, timeout_s)
+        except Exception as error:  # noqa: BLE001 - the future tells
+            self._release(future)
+            future.set_exception(error)
+        else:
+            self._release(future)
+            future.set_result(result)
+
+    def _release(self, future: Future[Result]) -> None:
+        # before the result is known: who sees it may count on a free worker
+        with self._lock:
+            self._free.put(self._busy.pop(future))
+
+
+class _Desk:
+    """A place in the pool, and the process that works there now."""
+
+    def __init__(self, factory: HandlerFactory, start_timeout_s: float) -> None:
+        self._factory = factory
+        self._start_timeout_s = start_timeout_s
+        self._process: WorkerProcess | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    def hire(self) -> WorkerProcess:
+        """Return the process; start one if there is none that is alive."""
+        with self._lock:
+            if self._is_closed:
+                raise StreamError("the worker pool is closed")
+            if self._process is None or not self._process.is_alive:
+                self._process = WorkerProcess(self._factory)
+            return self._process
+
+    def wait_until_ready(self) -> None:
+        """Return when the process can take orders."""
+        self.hire().wait_until_ready(self._start_timeout_s)
+
+    def perform(self, order: WorkOrder, timeout_s: float) -> Result:
+        """Return what a process makes of an order, or how it ended."""
+        process = self.hire()
+        process.wait_until_ready(self._start_timeout_s)
+        try:
+            return process.perform(order, timeout_s)
+        except TimeoutError:
+            process.kill()
+            return self._lost(process, _late(timeout_s))
+        except (EOFError, ConnectionError):
+            return self._lost(process, _died(process.end()))
+
+    def kill(self) -> None:
+        """End the process at once; from any thread."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """End the process at once and start no other."""
+        with self._lock:
+            self._is_closed = True
+        self.kill()
+
+    def clear(self) -> None:
+        """Wait for the process to be gone."""
+        if self._process is not None:
+            self._process.end()
+
+    def _lost(self, process: WorkerProcess, failure: Failure) -> Failure:
+        process.end()
+        if not self._is_closed:
+            log.warning("worker_lost", reason=str(failure.reason), how=failure.message)
+            self.hire()  # starts while the pool waits for the next order
+        return failure
+
+
+def _late(timeout_s: float) -> Failure:
+    return Failure(
+        reason=Reason.TIMEOUT,
+        error_class="TimeoutError",
+        message=f"not finished after {timeout_s:g} s; its worker was killed",
+    )
+
+
+def _died(ending: str) -> Failure:
+    return Failure(
+        reason=Reason.WORKER_DIED,
+        error_class="WorkerDied",
+        message=f"its worker {ending}",
+        retryable=True,
+    )

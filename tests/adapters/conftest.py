@@ -1,0 +1,5 @@
+import sys
+from pathlib import Path
+
+# the contract is shared by the test files of this folder, which are no package
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,91 @@
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streamdiff.adapters.memory import MemoryBroker, MemoryTransport
+from streamdiff.metrics import Metrics
+from streamdiff.ports import OutgoingRecord
+from streamdiff.stream.health import Health
+from streamdiff.stream.limits import DeadLetterLimit
+from streamdiff.stream.retry import Backoff
+from streamdiff.stream.runtime import Runtime
+from streamdiff.stream.settings import RuntimeSettings
+from streamdiff.testing.stream import FakeClock, ManualExecutor, PlainReporter
+
+AT_ONCE = Backoff(first_s=0.0)
+
+
+@dataclass
+class Bench:
+    """A broker in memory, and runtimes that are driven step by step."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    executor: ManualExecutor = field(default_factory=ManualExecutor)
+
+    def __post_init__(self):
+        self.broker = MemoryBroker({"in": 4, "out": 1}, clock=self.clock)
+        self.transport = MemoryTransport(self.broker)
+        self.metrics = Metrics(CollectorRegistry())
+        self.health = Health(self.clock)
+
+    def publish(self, *values, partition=None, topic="in"):
+        for value in values:
+            record = OutgoingRecord(topic=topic, key=value, value=value)
+            self.broker.produce(record, partition=partition)
+
+    def runtime(self, executor=None, transport=None, reporter=None, **changes):
+        settings = {
+            "topics": {"in": 60.0},
+            "group": "g",
+            "poll_timeout_s": 0.001,
+            "work_backoff": AT_ONCE,
+            "send_backoff": AT_ONCE,
+            "dead_letter_limit": DeadLetterLimit(ratio=1, consecutive=0),
+        }
+        return Runtime(
+            RuntimeSettings(**settings | changes),
+            transport=transport or self.transport,
+            executor=executor or self.executor,
+            reporter=reporter or PlainReporter(),
+            clock=self.clock,
+            metrics=self.metrics,
+            health=self.health,
+        )
+
+    def values(self, topic="out"):
+        return [r.value for r in self.broker.records(topic)]
+
+    def offset(self, partition, topic="in"):
+        committed = self.broker.committed("g")
+        return {
+            p.partition: c.offset for p, c in committed.items() if p.topic == topic
+        }.get(partition, 0)
+
+    def metric(self, name, **labels):
+        return self.metrics.registry.get_sample_value(f"streamdiff_{name}", labels)
+
+
+class Script:
+    """Drives a runtime: each step of a generator runs between two of its steps."""
+
+    def __init__(self, steps):
+        self._steps = steps()
+
+    def __call__(self):
+        return next(self._steps, "end") == "end"
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def script():
+    return Script
+
+
+@pytest.fixture
+def fresh_bench():
+    return Bench
