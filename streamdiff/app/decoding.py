@@ -1,0 +1,63 @@
+"""From a record of the stream to the events that it stands for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from streamdiff.adapters.avro.events import decode_event
+from streamdiff.errors import UndecodableError
+from streamdiff.model import TemplateUpdate, VisitReady
+from streamdiff.ports import ConsumedRecord
+from streamdiff.stages import EventDecoder
+
+Event: TypeAlias = VisitReady | TemplateUpdate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """Reads streamdiff's own events, and foreign messages through plugins.
+
+    Attributes
+    ----------
+    decoders : sequence of EventDecoder
+        Asked in this order for what is no event of streamdiff.
+    """
+
+    decoders: Sequence[EventDecoder] = ()
+
+    def events(self, record: ConsumedRecord) -> Sequence[Event]:
+        """Return the events of a record; a hint may stand for none.
+
+        Raises
+        ------
+        UndecodableError
+            If no decoder can read it.
+        """
+        try:
+            return (_own_event(record),)
+        except UndecodableError as err:
+            reasons = [str(err)]
+        for decoder in self.decoders:
+            try:
+                return _checked(decoder.decode(record))
+            except Exception as err:  # noqa: BLE001 (of a third party: the next may do)
+                kind = "" if isinstance(err, UndecodableError) else type(err).__name__
+                told = ": ".join(filter(None, (type(decoder).__name__, kind, str(err))))
+                reasons.append(told)
+        raise UndecodableError("; ".join(reasons))
+
+
+def _own_event(record: ConsumedRecord) -> Event:
+    event = decode_event(record)
+    if isinstance(event, VisitReady | TemplateUpdate):
+        return event
+    raise UndecodableError(f"{type(event).__name__} is a report, not an event")
+
+
+def _checked(events: Iterable[Event]) -> Sequence[Event]:
+    """Return what a decoder gave, if these are events."""
+    checked = tuple(events)
+    for event in checked:
+        if not isinstance(event, VisitReady | TemplateUpdate):
+            raise TypeError(f"it returned {type(event).__name__}, not an event")
+    return checked

@@ -1,0 +1,324 @@
+"""Runs a simulated survey through the embedded broker and the real service."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from streamdiff.adapters.avro.container import write_alerts
+from streamdiff.adapters.avro.events import encode_event, message_key
+from streamdiff.adapters.clock import SystemClock
+from streamdiff.adapters.embedded import EmbeddedBroker
+from streamdiff.app.demo.collector import Collector
+from streamdiff.app.demo.files import template_update, write_exposures
+from streamdiff.app.demo.score import VisitScore, score_visit
+from streamdiff.app.service import Service, embedded_partitions
+from streamdiff.app.topics import Topics
+from streamdiff.app.wiring import sky_map
+from streamdiff.config import Settings, from_tree
+from streamdiff.errors import StreamError
+from streamdiff.metrics import Metrics
+from streamdiff.model import (
+    Outcome,
+    TemplateRebuilt,
+    TemplateUpdate,
+    VisitProcessed,
+    VisitReady,
+)
+from streamdiff.plugins import Registry
+from streamdiff.ports import OutgoingRecord, Transport
+from streamdiff.stream.health import Health
+from streamdiff.testing import Survey
+
+# Time for the first results, which wait for compilation too.
+PATIENCE_S = 600.0
+ALERT_PARTITIONS = 12
+# Patches larger than an image: the field lies on two of them.
+PATCH_PER_IMAGE = 1.66
+# Each takes its share of the visits, if it is installed; with these options.
+SUBTRACTORS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {"al": {}, "zogy": {"matched_template": True}}
+)
+
+
+class Progress(Protocol):
+    """Shows how far each phase of the demo is."""
+
+    def begin(self, phase: str, total: int) -> None:
+        """Begin a phase of so many steps."""
+        ...
+
+    def advance(self, phase: str, done: int) -> None:
+        """Tell how many steps are done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DemoResult:
+    """What came of the demo.
+
+    Attributes
+    ----------
+    survey : Survey
+    scores : tuple of VisitScore
+    reports : mapping of int to VisitProcessed
+        By visit.
+    n_templates : int
+    n_produced, n_read : int
+        Alerts that the reports count, and that the live reader got.
+    alerts : sequence of mapping
+    directory : Path
+    """
+
+    survey: Survey
+    scores: tuple[VisitScore, ...]
+    reports: Mapping[int, VisitProcessed]
+    n_templates: int
+    n_produced: int
+    n_read: int
+    alerts: Sequence[Mapping[str, Any]]
+    directory: Path
+
+    def difference_file(self, visit: int) -> Path:
+        """Return the difference image of a visit."""
+        report = self.reports[visit]
+        name = f"{report.instrument}_{visit}_{report.detector}.fits"
+        return self.directory / "differences" / name
+
+    @property
+    def megapixels(self) -> float:
+        """Return how much sky all visits saw."""
+        ny, nx = self.survey.shape
+        return len(self.scores) * ny * nx / 1e6
+
+
+def run_demo(
+    directory: Path,
+    survey: Survey,
+    registry: Registry,
+    progress: Progress,
+    *,
+    workers: int = 2,
+) -> DemoResult:
+    """Return the result of a survey, simulated and processed.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds images, templates, differences and alerts afterwards.
+    survey : Survey
+    registry : Registry
+    progress : Progress
+    workers : int
+
+    Raises
+    ------
+    StreamError
+        If a template or a visit is not processed, or results get lost.
+    """
+    services = [
+        demo_settings(directory, survey, name, workers)
+        for name in SUBTRACTORS
+        if name in registry.names("subtract")
+    ]
+    topics = [Topics(settings.stream.topic_prefix) for settings in services]
+    epochs, visits = _simulated(directory / "images", survey, progress)
+    with ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker(_partitions(services)))
+        results = stack.enter_context(Collector(broker.transport(), topics))
+        for settings in services:
+            stack.enter_context(
+                running_service(settings, registry, broker.transport(), results)
+            )
+        update = template_update(epochs)
+        n_patches = len(_patches(services[0], survey))
+        send_events(broker.transport(), topics[0].template_update, [update])
+        _await(results, results.templates, n_patches, "templates", progress)
+        for rank, service in enumerate(topics):
+            share = visits[rank :: len(topics)]
+            send_events(broker.transport(), service.visit_ready, share)
+        _await(results, results.visits, len(visits), "visits", progress)
+        n_produced = sum(report.n_alerts for report in results.visits)
+        _await(results, results.alerts, n_produced, "alerts", progress)
+    _require_processed(results)
+    write_alerts(directory / "alerts.avro", results.alerts)
+    reports = {report.visit: report for report in results.visits}
+    return DemoResult(
+        survey=survey,
+        scores=tuple(
+            _score(survey, event, reports[event.visit], results.alerts)
+            for event in visits
+        ),
+        reports=reports,
+        n_templates=len(results.templates),
+        n_produced=n_produced,
+        n_read=len(results.alerts),
+        alerts=results.alerts,
+        directory=directory,
+    )
+
+
+def demo_settings(
+    directory: Path, survey: Survey, subtract: str = "al", workers: int = 2
+) -> Settings:
+    """Return the configuration that the demo runs a subtraction plugin with."""
+    return from_tree(
+        {
+            "stream": {
+                "transport": "embedded",
+                "group": f"streamdiff-{subtract}",
+                "topic_prefix": f"streamdiff.{subtract}.",
+                "workers": workers,
+                "http": "",
+            },
+            "store": {
+                "uri": (directory / "templates").resolve().as_uri(),
+                "skymap": {"patch_pixels": int(PATCH_PER_IMAGE * max(survey.shape))},
+            },
+            "input": {"roots": [(directory / "images").resolve().as_uri()]},
+            "output": {
+                "directory": str(directory / "differences"),
+                "differences": True,
+                "alerts": False,
+            },
+            "pipeline": {"subtract": subtract, "register": "stars"},
+            "plugins": {"subtract": {subtract: SUBTRACTORS[subtract]}},
+        }
+    )
+
+
+def _simulated(
+    folder: Path, survey: Survey, progress: Progress
+) -> tuple[list[VisitReady], list[VisitReady]]:
+    progress.begin("images", survey.n_epochs + survey.n_visits)
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress.advance("images", done)
+
+    epochs = list(write_exposures(survey.template_exposures(), folder, tick))
+    visits = list(write_exposures(survey.visits(), folder, tick))
+    return epochs, visits
+
+
+def _partitions(services: Iterable[Settings]) -> dict[str, int]:
+    partitions: dict[str, int] = {}
+    for settings in services:
+        partitions |= embedded_partitions(settings)
+        # Each partition holds 5 MiB: enough for the alerts of all visits.
+        alerts = Topics(settings.stream.topic_prefix).alerts(0, "")
+        partitions[alerts] = ALERT_PARTITIONS
+    return partitions
+
+
+def _patches(settings: Settings, survey: Survey) -> set[tuple[int, int]]:
+    skymap = sky_map(settings)
+    return {
+        patch
+        for epoch in survey.template_exposures()
+        for patch in skymap.patches_touching(epoch.wcs, epoch.shape)
+    }
+
+
+@contextmanager
+def running_service(
+    settings: Settings,
+    registry: Registry,
+    transport: Transport,
+    results: Collector,
+) -> Iterator[None]:
+    """Run the service in a thread; its failure ends the wait for results."""
+    service = Service(
+        settings=settings,
+        registry=registry,
+        transport=transport,
+        metrics=Metrics(CollectorRegistry()),
+    )
+    runtime = service.runtime(Health(SystemClock()))
+
+    def run() -> None:
+        try:
+            runtime.run()
+        except Exception as err:  # noqa: BLE001 (told where someone waits)
+            results.fail(err)
+
+    thread = threading.Thread(target=run, name="service")
+    thread.start()
+    try:
+        yield
+    finally:
+        runtime.stop()
+        thread.join()
+
+
+def send_events(
+    transport: Transport, topic: str, events: Iterable[VisitReady | TemplateUpdate]
+) -> None:
+    """Publish events on a topic."""
+    producer = transport.producer()
+    try:
+        producer.send(
+            [
+                OutgoingRecord(
+                    topic=topic, key=message_key(event), value=encode_event(event)
+                )
+                for event in events
+            ]
+        )
+    finally:
+        producer.close()
+
+
+def _await(
+    results: Collector,
+    got: Sequence[object],
+    total: int,
+    phase: str,
+    progress: Progress,
+) -> None:
+    """Wait for a number of results; a dead letter ends the wait."""
+    progress.begin(phase, total)
+
+    def met() -> bool:
+        progress.advance(phase, len(got))
+        return len(got) >= total or bool(results.dead_letters)
+
+    results.wait_for(met, timeout_s=PATIENCE_S, what=f"{total} {phase}")
+    _require_processed(results)
+
+
+def _require_processed(results: Collector) -> None:
+    for letter in results.dead_letters:
+        headers: Mapping[str, bytes | None] = dict(letter.headers)
+        message = headers.get("streamdiff.dlq.error_message") or b""
+        raise StreamError(f"an event was given up: {message.decode()}")
+    reports: list[TemplateRebuilt | VisitProcessed] = [
+        *results.templates,
+        *results.visits,
+    ]
+    for report in reports:
+        if report.outcome is not Outcome.PROCESSED:
+            raise StreamError(
+                f"{report.event_id} was {report.outcome}: {report.reason}"
+            )
+
+
+def _score(
+    survey: Survey,
+    event: VisitReady,
+    report: VisitProcessed,
+    alerts: Iterable[Mapping[str, Any]],
+) -> VisitScore:
+    return score_visit(
+        event.visit,
+        survey.truth(event.visit),
+        [alert for alert in alerts if alert["diaSource"]["visit"] == event.visit],
+        (report.finished_at - event.published_at).total_seconds(),
+    )

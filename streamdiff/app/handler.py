@@ -1,0 +1,159 @@
+"""The work on one record, in a worker: decode, process, encode."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from streamdiff import __version__
+from streamdiff.adapters.avro.events import encode_event, message_key
+from streamdiff.app.decoding import Event
+from streamdiff.app.output import ResultFiles
+from streamdiff.app.reports import Reporter
+from streamdiff.model import (
+    Alert,
+    Reason,
+    Skip,
+    TemplateUpdate,
+    VisitReady,
+)
+from streamdiff.pipeline.result import VisitResult
+from streamdiff.pipeline.templates import TemplatePipeline
+from streamdiff.pipeline.visit import VisitPipeline
+from streamdiff.ports import (
+    ConsumedRecord,
+    Finished,
+    OutgoingRecord,
+    WorkOrder,
+)
+from streamdiff.stages import AlertFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventHandler:
+    """Turns one record of the stream into the records that answer it.
+
+    Attributes
+    ----------
+    visits : VisitPipeline
+    templates : TemplatePipeline
+    formats : mapping of str to AlertFormat
+        In the order of the configuration.
+    reporter : Reporter
+    results : ResultFiles
+        What is kept in files, beside the stream.
+    stale_after_s : float
+        Age from which a visit is skipped; 0 for never.
+    """
+
+    visits: VisitPipeline
+    templates: TemplatePipeline
+    formats: Mapping[str, AlertFormat]
+    reporter: Reporter
+    results: ResultFiles
+    stale_after_s: float
+
+    def __call__(self, order: WorkOrder) -> Finished:
+        """Return what is to be sent for a record.
+
+        Raises
+        ------
+        UndecodableError
+            If the record holds no event.
+        UnprocessableError
+            If the event fails for good.
+        RetryableError
+            If it may succeed a little later.
+        """
+        events = self.reporter.decoding.events(order.record)
+        return _joined([self._answer(event, order) for event in events])
+
+    def _answer(self, event: Event, order: WorkOrder) -> Finished:
+        match event:
+            case VisitReady():
+                return self._visit(event, order)
+            case TemplateUpdate(template_id=None):
+                return self._expanded(event)
+            case TemplateUpdate():
+                return self._template(event)
+
+    def _visit(self, event: VisitReady, order: WorkOrder) -> Finished:
+        self.reporter.observers.visit_started(event)
+        result = self._stale(event, order.record) or self.visits(event)
+        self.results.keep(result)
+        report = self.reporter.visit(event, result, attempts=order.attempt)
+        return Finished(
+            records=(*self._alert_records(result.alerts), report),
+            outcome=result.outcome,
+            reason=result.reason,
+            stage_seconds=result.stage_seconds,
+            log={"exposure": str(event.exposure_id), "n_alerts": len(result.alerts)},
+        )
+
+    def _stale(self, event: VisitReady, record: ConsumedRecord) -> VisitResult | None:
+        age_s = self.reporter.clock.time() - record.timestamp_ms / 1000
+        if not self.stale_after_s or record.timestamp_ms < 0:
+            return None
+        if age_s <= self.stale_after_s:
+            return None
+        detail = f"{age_s:.0f} s old, the limit is {self.stale_after_s:g} s"
+        return VisitResult.skipped(event, Skip(Reason.STALE, detail))
+
+    def _alert_records(self, alerts: Iterable[Alert]) -> Iterable[OutgoingRecord]:
+        for alert in alerts:
+            for rank, (name, alert_format) in enumerate(self.formats.items()):
+                yield OutgoingRecord(
+                    topic=self.reporter.topics.alerts(rank, name),
+                    key=_alert_key(alert),
+                    value=alert_format.encode(alert),
+                    headers=_alert_headers(alert, alert_format),
+                )
+
+    def _expanded(self, event: TemplateUpdate) -> Finished:
+        """Return one event per touched patch; its key gives it one worker."""
+        updates = self.templates.expand(event)
+        return Finished(
+            records=tuple(
+                OutgoingRecord(
+                    topic=self.reporter.topics.template_update,
+                    key=message_key(update),
+                    value=encode_event(update),
+                )
+                for update in updates
+            ),
+            log={"event_id": event.event_id, "n_patches": len(updates)},
+        )
+
+    def _template(self, event: TemplateUpdate) -> Finished:
+        result = self.templates(event)
+        return Finished(
+            records=(self.reporter.template(event, result),),
+            outcome=result.outcome,
+            reason=result.reason,
+            log={"template": str(result.template_id), "version": result.version},
+        )
+
+
+def _joined(answers: Sequence[Finished]) -> Finished:
+    """Return one answer; a foreign message may stand for several events, or none."""
+    if len(answers) == 1:
+        return answers[0]
+    return Finished(
+        records=tuple(record for answer in answers for record in answer.records),
+        outcome=answers[-1].outcome if answers else None,
+        reason=answers[-1].reason if answers else None,
+        log={"n_events": len(answers)},
+    )
+
+
+def _alert_key(alert: Alert) -> bytes:
+    source = alert.dia_source
+    return str(source.get("diaObjectId") or source["diaSourceId"]).encode()
+
+
+def _alert_headers(
+    alert: Alert, alert_format: AlertFormat
+) -> tuple[tuple[str, bytes | None], ...]:
+    return (
+        ("content-type", alert_format.content_type.encode()),
+        ("streamdiff.event_id", alert.event_id.encode()),
+        ("streamdiff.version", __version__.encode()),
+    )

@@ -1,0 +1,46 @@
+"""Calls of the hooks that only look on."""
+
+from dataclasses import dataclass
+
+import pluggy
+import structlog
+
+from streamdiff.model import Outcome, TemplateRebuilt, VisitProcessed, VisitReady
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Tells plugins what happens; an observer that fails is logged, never fatal.
+
+    Attributes
+    ----------
+    manager : pluggy.PluginManager
+    """
+
+    manager: pluggy.PluginManager
+
+    def visit_started(self, event: VisitReady) -> None:
+        """Tell that work on a visit begins."""
+        self._tell("streamdiff_visit_started", event=event)
+
+    def visit_ended(self, event: VisitReady, report: VisitProcessed) -> None:
+        """Tell how a visit ended."""
+        failed = report.outcome is Outcome.FAILED
+        hook = "streamdiff_visit_failed" if failed else "streamdiff_visit_finished"
+        self._tell(hook, event=event, report=report)
+
+    def template_rebuilt(self, report: TemplateRebuilt) -> None:
+        """Tell how a rebuild ended."""
+        self._tell("streamdiff_template_rebuilt", report=report)
+
+    def _tell(self, hook: str, **facts: object) -> None:
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            wanted = {name: facts[name] for name in implementation.argnames}
+            try:
+                implementation.function(**wanted)
+            except Exception:
+                log.exception(
+                    "observer_failed", hook=hook, plugin=implementation.plugin_name
+                )

@@ -1,0 +1,161 @@
+"""The service: a transport, workers and the runtime, put together."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+
+from streamdiff import log
+from streamdiff.adapters.clock import SystemClock
+from streamdiff.adapters.http import HealthServer
+from streamdiff.adapters.kafka import KafkaTransport
+from streamdiff.adapters.workers import WorkerPool
+from streamdiff.app import wiring
+from streamdiff.app.topics import Topics
+from streamdiff.app.worker import make_reporter, start_worker
+from streamdiff.config import Settings
+from streamdiff.metrics import Metrics
+from streamdiff.plugins import Registry
+from streamdiff.ports import Executor, Transport
+from streamdiff.stream.health import Health
+from streamdiff.stream.limits import DeadLetterLimit
+from streamdiff.stream.runtime import Runtime
+from streamdiff.stream.settings import RuntimeSettings
+
+
+def kafka_transport(settings: Settings) -> KafkaTransport:
+    """Return the Kafka cluster of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        If none is named.
+    """
+    settings.require_brokers()
+    return KafkaTransport(
+        brokers=settings.stream.brokers, options=settings.stream.kafka
+    )
+
+
+def consumed_topics(settings: Settings) -> dict[str, float]:
+    """Return the topics to consume, and how long one of their events may take."""
+    topics, stream = Topics(settings.stream.topic_prefix), settings.stream
+    chosen = {}
+    if stream.only != "templates":
+        chosen[topics.visit_ready] = stream.visit_timeout_s
+    if stream.only != "visits":
+        chosen[topics.template_update] = stream.template_timeout_s
+    return chosen
+
+
+def embedded_partitions(settings: Settings) -> dict[str, int]:
+    """Return how many partitions each topic has on the embedded broker.
+
+    Twice as many as workers, so that no worker waits for a busy partition.
+    """
+    topics = Topics(settings.stream.topic_prefix)
+    outputs = (topics.visit_processed, topics.template_rebuilt, topics.dead_letter)
+    wide = (topics.visit_ready, topics.template_update, topics.alerts(0, ""))
+    return dict.fromkeys(outputs, 1) | dict.fromkeys(wide, 2 * settings.stream.workers)
+
+
+def runtime_settings(settings: Settings) -> RuntimeSettings:
+    """Return the part of the configuration that the runtime needs."""
+    stream = settings.stream
+    return RuntimeSettings(
+        topics=consumed_topics(settings),
+        group=stream.group,
+        max_attempts=stream.max_attempts,
+        drain_timeout_s=stream.drain_timeout_s,
+        dead_letter_limit=DeadLetterLimit(
+            ratio=stream.dead_letter_limit.ratio,
+            consecutive=stream.dead_letter_limit.consecutive,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Everything that ``streamdiff run`` starts.
+
+    Attributes
+    ----------
+    settings : Settings
+    registry : Registry
+    transport : Transport
+    metrics : Metrics
+    """
+
+    settings: Settings
+    registry: Registry
+    transport: Transport
+    metrics: Metrics
+
+    def runtime(self, health: Health, executor: Executor | None = None) -> Runtime:
+        """Return the runtime; nothing has been started or consumed yet.
+
+        Raises
+        ------
+        ConfigError, PluginError
+            If a plugin or one of its options is not as it must be.
+        """
+        wiring.check(self.settings, self.registry)
+        return Runtime(
+            runtime_settings(self.settings),
+            transport=self.transport,
+            executor=executor or self._pool(),
+            reporter=make_reporter(self.settings, self.registry),
+            clock=SystemClock(),
+            metrics=self.metrics,
+            health=health,
+        )
+
+    def run(self) -> None:
+        """Run until a signal asks to stop.
+
+        Raises
+        ------
+        StreamError
+            If the stream can not go on.
+        """
+        health = Health(SystemClock())
+        runtime = self.runtime(health)
+        with ExitStack() as stack:
+            if self.settings.stream.http:
+                stack.enter_context(
+                    HealthServer(
+                        self.settings.stream.http,
+                        health=health,
+                        registry=self.metrics.registry,
+                    )
+                )
+            stack.enter_context(_stopped_by_signals(runtime))
+            runtime.run()
+
+    def _pool(self) -> WorkerPool:
+        return WorkerPool(
+            partial(start_worker, self.settings, log_level=log.level()),
+            workers=self.settings.stream.workers,
+        )
+
+
+@contextmanager
+def _stopped_by_signals(runtime: Runtime) -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT stop the runtime, the second one at once."""
+    received = []
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        received.append(number)
+        if len(received) == 1:
+            runtime.stop()
+        else:
+            runtime.stop_now()
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,141 @@
+"""One image without a stream: subtract a template, or coadd exposures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamdiff.adapters.files import RootedFiles
+from streamdiff.adapters.fits.reader import FitsReader, describe
+from streamdiff.app.wiring import (
+    build_chosen,
+    comparison,
+    exposure_source,
+    plugin_names,
+)
+from streamdiff.config import Settings
+from streamdiff.errors import ConfigError, UnprocessableError
+from streamdiff.model import Coadd, Exposure, Skip, Template, TemplateId, VisitReady
+from streamdiff.pipeline.cover import template_on_grid
+from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.result import VisitResult
+from streamdiff.pipeline.stage import StageCalls
+from streamdiff.plugins import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """The configured plugins, applied to files that the user names.
+
+    Attributes
+    ----------
+    settings : Settings
+    registry : Registry
+    """
+
+    settings: Settings
+    registry: Registry
+
+    def subtract(self, science: Path, template: Path) -> VisitResult:
+        """Return the difference of two files; the template may have another WCS.
+
+        Raises
+        ------
+        UnprocessableError
+            If a file can not be read or the images not be subtracted.
+        """
+        exposures = self._exposures(science, template)
+        calls = self._calls()
+        event = self.event(science, lenient=True)
+        image = exposures.load(event, calls)
+        sky = exposures.load(self.event(template, lenient=True), calls)
+        warper = build_chosen(self.settings, self.registry, "warp")
+
+        def cover(exposure: Exposure) -> Template:
+            return template_on_grid(sky, exposure, warper)
+
+        return comparison(self.settings, self.registry).run(event, image, cover, calls)
+
+    def coadd(
+        self, paths: Sequence[Path], template_id: TemplateId, like: Path | None
+    ) -> Coadd:
+        """Return the coadd of files, on the pixels of one of them.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+        template_id : TemplateId
+            Identity of the coadd.
+        like : Path, optional
+            File whose WCS and shape it has; the first of the exposures by
+            default.
+
+        Raises
+        ------
+        UnprocessableError
+            If a file can not be read, or there is nothing to coadd.
+        """
+        grid_path = paths[0] if like is None else like
+        source = self._exposures(*paths, grid_path)
+        calls = self._calls()
+        events = _told_apart([self.event(path, lenient=True) for path in paths])
+        exposures = [source.load(event, calls) for event in events]
+        grid = source.read(self.event(grid_path, lenient=True), calls)
+        warper = build_chosen(self.settings, self.registry, "warp")
+        coadder = build_chosen(self.settings, self.registry, "coadd")
+        warps = [
+            calls("warp", warper.warp, exposure, grid.wcs, grid.shape)
+            for exposure in exposures
+        ]
+        result: Coadd | Skip = calls("coadd", coadder.coadd, template_id, warps)
+        if isinstance(result, Skip):
+            raise UnprocessableError(f"{result.reason}: {result.detail}")
+        return result
+
+    def event(self, path: Path, *, lenient: bool = False) -> VisitReady:
+        """Return the event that announces a file, from the file's own header."""
+        uri = path.resolve().as_uri()
+        content = self._files(path).fetch(uri)
+        return describe(
+            content,
+            uri,
+            self._reader(),
+            published_at=datetime.now(UTC),
+            lenient=lenient,
+        )
+
+    def _reader(self) -> FitsReader:
+        reader = build_chosen(self.settings, self.registry, "read")
+        if not isinstance(reader, FitsReader):
+            raise ConfigError(
+                f"[pipeline] read = {self.settings.pipeline.read!r}: files named on "
+                "the command line are read by 'fits'; publish events for others"
+            )
+        return reader
+
+    def _exposures(self, *paths: Path) -> ExposureSource:
+        return exposure_source(self.settings, self.registry, self._files(*paths))
+
+    def _calls(self) -> StageCalls:
+        return StageCalls(monotonic=time.monotonic, names=plugin_names(self.settings))
+
+    def _files(self, *paths: Path) -> RootedFiles:
+        """Return access to files whose names the user gave, and to nothing else."""
+        return RootedFiles(
+            roots=[path.resolve().parent.as_uri() for path in paths],
+            max_mib=self.settings.input.max_image_mib,
+        )
+
+
+def _told_apart(events: Sequence[VisitReady]) -> Sequence[VisitReady]:
+    """Return events in which different images are of different visits.
+
+    Headers of plain frames often name no visit, and some repeat one.
+    """
+    images = list(dict.fromkeys(event.image_sha256 for event in events))
+    if len({event.exposure_id for event in events}) >= len(images):
+        return events
+    return [
+        replace(event, visit=images.index(event.image_sha256) + 1) for event in events
+    ]

@@ -1,0 +1,48 @@
+"""The topics of the stream: the names of the contract behind a prefix."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Full names of all topics.
+
+    Attributes
+    ----------
+    prefix : str
+        First part of every name, such as ``streamdiff.``.
+    """
+
+    prefix: str
+
+    @property
+    def visit_ready(self) -> str:
+        """Return the topic of exposures to process."""
+        return f"{self.prefix}visit-ready"
+
+    @property
+    def template_update(self) -> str:
+        """Return the topic of changes to templates."""
+        return f"{self.prefix}template-update"
+
+    @property
+    def visit_processed(self) -> str:
+        """Return the topic with one report per visit-ready event."""
+        return f"{self.prefix}visit-processed"
+
+    @property
+    def template_rebuilt(self) -> str:
+        """Return the topic with one report per rebuilt patch."""
+        return f"{self.prefix}template-rebuilt"
+
+    @property
+    def dead_letter(self) -> str:
+        """Return the topic of records that were given up."""
+        return f"{self.prefix}dead-letter"
+
+    def alerts(self, rank: int, format_name: str) -> str:
+        """Return the topic of alerts in the format of a rank in the configuration.
+
+        The first format has the topic ``alerts``, any other one of its own.
+        """
+        return f"{self.prefix}alerts" + (f".{format_name}" if rank else "")

@@ -1,0 +1,225 @@
+"""From settings and plugins to pipelines: the composition root."""
+
+import time
+from typing import Any
+
+from streamdiff import __version__
+from streamdiff.adapters.files import RootedFiles
+from streamdiff.adapters.template_store import FsspecTemplateStore
+from streamdiff.config import Settings
+from streamdiff.errors import ConfigError
+from streamdiff.imaging.skymap import SkyMap
+from streamdiff.model import FluxScale, Provenance
+from streamdiff.pipeline.compare import Comparison
+from streamdiff.pipeline.cover import TemplateCover
+from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.templates import TemplatePipeline
+from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
+from streamdiff.plugins import Registry
+from streamdiff.ports import Files, TemplateStore
+from streamdiff.stages import AlertFormat, EventDecoder
+
+NONE = "none"
+OPTIONAL_KINDS = frozenset({"register", "score", "associate"})
+
+SINGLE_KINDS = (
+    "read",
+    "psf",
+    "register",
+    "warp",
+    "subtract",
+    "decorrelate",
+    "find",
+    "score",
+    "associate",
+    "coadd",
+)
+
+
+def build(settings: Settings, registry: Registry, kind: str, name: str) -> Any:  # noqa: ANN401
+    """Return a plugin with the options that the configuration gives it.
+
+    Raises
+    ------
+    PluginError
+        If there is no such plugin.
+    ConfigError
+        If an option is wrong.
+    """
+    return registry.get(kind, name).build(settings.options(kind, name))
+
+
+def build_chosen(settings: Settings, registry: Registry, kind: str) -> Any:  # noqa: ANN401
+    """Return the chosen plugin of a kind; `None` for one that is left out.
+
+    Raises
+    ------
+    PluginError
+        If there is no such plugin, and the kind can not be left out.
+    ConfigError
+        If an option is wrong.
+    """
+    if _is_left_out(settings, kind):
+        return None
+    return build(settings, registry, kind, settings.pipeline.name(kind))
+
+
+def check(settings: Settings, registry: Registry) -> None:
+    """Build everything that the configuration names, and drop it.
+
+    Raises
+    ------
+    PluginError, ConfigError
+        If a plugin is missing or an option wrong, also of plugins that have
+        options but are not chosen; or if roots, store or sky map make no sense.
+    """
+    rooted_files(settings)
+    template_store(settings)
+    sky_map(settings)
+    for kind in SINGLE_KINDS:
+        build_chosen(settings, registry, kind)
+    several = {
+        "measure": settings.pipeline.measure,
+        "formats": settings.pipeline.formats,
+        "decode": settings.stream.event_decoders,
+    }
+    for kind, names in several.items():
+        for name in names:
+            build(settings, registry, kind, name)
+    for kind, tables in settings.plugins.items():
+        for name in tables:
+            build(settings, registry, kind, name)
+
+
+def provenance(settings: Settings, registry: Registry) -> Provenance:
+    """Return which plugins and which configuration make the results."""
+    chosen = {
+        kind: str(registry.get(kind, settings.pipeline.name(kind)))
+        for kind in SINGLE_KINDS
+        if not _is_left_out(settings, kind)
+    }
+    chosen["measure"] = ", ".join(
+        str(registry.get("measure", name)) for name in settings.pipeline.measure
+    )
+    return Provenance(
+        plugins=chosen,
+        config_hash=settings.config_hash,
+        software_version=__version__,
+    )
+
+
+def plugin_names(settings: Settings) -> dict[str, str]:
+    """Return the name of the plugin of each stage."""
+    names = {kind: settings.pipeline.name(kind) for kind in SINGLE_KINDS}
+    return names | {f"measure.{name}": name for name in settings.pipeline.measure}
+
+
+def exposure_source(
+    settings: Settings, registry: Registry, files: Files
+) -> ExposureSource:
+    """Return what reads exposures and estimates PSFs."""
+    return ExposureSource(
+        reader=build_chosen(settings, registry, "read"),
+        estimator=build_chosen(settings, registry, "psf"),
+        files=files,
+    )
+
+
+def comparison(settings: Settings, registry: Registry) -> Comparison:
+    """Return the chosen stages from registration to association."""
+    kinds = ("register", "subtract", "decorrelate", "find", "score", "associate")
+    return Comparison(
+        **{kind: build_chosen(settings, registry, kind) for kind in kinds},
+        measure={
+            name: build(settings, registry, "measure", name)
+            for name in settings.pipeline.measure
+        },
+        min_template_coverage=settings.pipeline.min_template_coverage,
+        flux_scale=FluxScale(settings.pipeline.flux_scale),
+        provenance=provenance(settings, registry),
+    )
+
+
+def rooted_files(settings: Settings) -> RootedFiles:
+    """Return access to the files under the configured roots."""
+    return RootedFiles(roots=settings.input.roots, max_mib=settings.input.max_image_mib)
+
+
+def template_store(settings: Settings) -> FsspecTemplateStore:
+    """Return the template store."""
+    return FsspecTemplateStore(
+        uri=settings.store.uri, cache_mib=settings.store.cache_mib
+    )
+
+
+def sky_map(settings: Settings) -> SkyMap:
+    """Return the division of the sky into patches.
+
+    Raises
+    ------
+    ConfigError
+        If its numbers do not go together.
+    """
+    try:
+        return SkyMap(**settings.store.skymap.model_dump())
+    except ValueError as err:
+        raise ConfigError(f"[store.skymap] {err}") from err
+
+
+def template_cover(
+    settings: Settings, registry: Registry, store: TemplateStore
+) -> TemplateCover:
+    """Return what assembles templates from the store."""
+    return TemplateCover(
+        store=store,
+        skymap=sky_map(settings),
+        warper=build_chosen(settings, registry, "warp"),
+    )
+
+
+def visit_pipeline(
+    settings: Settings, registry: Registry, files: Files, templates: TemplateSource
+) -> VisitPipeline:
+    """Return the pipeline of visit-ready events."""
+    return VisitPipeline(
+        exposures=exposure_source(settings, registry, files),
+        templates=templates,
+        comparison=comparison(settings, registry),
+        plugin_names=plugin_names(settings),
+        monotonic=time.monotonic,
+    )
+
+
+def template_pipeline(
+    settings: Settings, registry: Registry, files: Files, store: TemplateStore
+) -> TemplatePipeline:
+    """Return the pipeline of template-update events."""
+    return TemplatePipeline(
+        exposures=exposure_source(settings, registry, files),
+        warper=build_chosen(settings, registry, "warp"),
+        coadder=build_chosen(settings, registry, "coadd"),
+        store=store,
+        skymap=sky_map(settings),
+        plugin_names=plugin_names(settings),
+        monotonic=time.monotonic,
+    )
+
+
+def alert_formats(settings: Settings, registry: Registry) -> dict[str, AlertFormat]:
+    """Return the formats that alerts are published in, by name."""
+    return {
+        name: build(settings, registry, "formats", name)
+        for name in settings.pipeline.formats
+    }
+
+
+def event_decoders(settings: Settings, registry: Registry) -> tuple[EventDecoder, ...]:
+    """Return the decoders of foreign messages."""
+    return tuple(
+        build(settings, registry, "decode", name)
+        for name in settings.stream.event_decoders
+    )
+
+
+def _is_left_out(settings: Settings, kind: str) -> bool:
+    return kind in OPTIONAL_KINDS and settings.pipeline.name(kind) == NONE

@@ -1,0 +1,69 @@
+"""What a worker process builds once, and then uses for every record."""
+
+from pathlib import Path
+
+from streamdiff import log
+from streamdiff.adapters.clock import SystemClock
+from streamdiff.app import wiring
+from streamdiff.app.decoding import Decoding
+from streamdiff.app.environment import find_plugins
+from streamdiff.app.handler import EventHandler
+from streamdiff.app.observers import Observers
+from streamdiff.app.output import ResultFiles
+from streamdiff.app.reports import Reporter
+from streamdiff.app.topics import Topics
+from streamdiff.app.warm_up import warm_up
+from streamdiff.config import Settings
+from streamdiff.plugins import Registry
+
+
+def start_worker(settings: Settings, *, log_level: str) -> EventHandler:
+    """Return the handler of a process of its own, with nothing left to be slow at.
+
+    Parameters
+    ----------
+    settings : Settings
+    log_level : str
+        One of `streamdiff.log.LEVELS`.
+    """
+    log.configure(level=log_level)
+    handler = make_handler(settings)
+    warm_up(handler.templates.warper)
+    return handler
+
+
+def make_handler(settings: Settings) -> EventHandler:
+    """Return the handler of events."""
+    registry = find_plugins()
+    files = wiring.rooted_files(settings)
+    store = wiring.template_store(settings)
+    cover = wiring.template_cover(settings, registry, store)
+    reporter = make_reporter(settings, registry)
+    return EventHandler(
+        visits=wiring.visit_pipeline(settings, registry, files, cover),
+        templates=wiring.template_pipeline(settings, registry, files, store),
+        formats=wiring.alert_formats(settings, registry),
+        reporter=reporter,
+        results=_result_files(settings),
+        stale_after_s=settings.stream.stale_after_s,
+    )
+
+
+def make_reporter(settings: Settings, registry: Registry) -> Reporter:
+    """Return what tells how events ended."""
+    return Reporter(
+        topics=Topics(settings.stream.topic_prefix),
+        decoding=Decoding(decoders=wiring.event_decoders(settings, registry)),
+        provenance=wiring.provenance(settings, registry),
+        observers=Observers(registry.manager),
+        clock=SystemClock(),
+    )
+
+
+def _result_files(settings: Settings) -> ResultFiles:
+    output = settings.output
+    return ResultFiles(
+        directory=Path(output.directory) if output.directory else None,
+        alerts=output.alerts,
+        differences=output.differences,
+    )

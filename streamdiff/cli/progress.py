@@ -1,0 +1,66 @@
+"""How far long work is: bars on a terminal, lines elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bars
+
+from streamdiff.app.demo.run import Progress
+
+LINES_PER_PHASE = 4
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[Progress]:
+    """Show bars on a terminal, lines elsewhere."""
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Bars(TextColumn("{task.description:10}"), *columns, console=console) as bars:
+        yield _Bars(bars)
+
+
+@dataclass(slots=True)
+class _Bars:
+    """Shows the phases of the demo as bars."""
+
+    bars: Bars
+    tasks: dict[str, TaskID] = field(default_factory=dict)
+
+    def begin(self, phase: str, total: int) -> None:
+        """Add the bar of a phase."""
+        self.tasks[phase] = self.bars.add_task(phase, total=total)
+
+    def advance(self, phase: str, done: int) -> None:
+        """Move the bar of a phase."""
+        self.bars.update(self.tasks[phase], completed=done)
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Tells the phases of the demo in lines, a few per phase."""
+
+    totals: dict[str, int] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, phase: str, total: int) -> None:
+        """Remember what there is to do."""
+        self.totals[phase] = total
+
+    def advance(self, phase: str, done: int) -> None:
+        """Print a line for every part of the work that is done."""
+        part = LINES_PER_PHASE * done // max(self.totals[phase], 1)
+        if part > self.told.get(phase, 0):
+            self.told[phase] = part
+            click.echo(f"{phase}: {done} of {self.totals[phase]}")

@@ -1,0 +1,99 @@
+"""The demo itself, on a survey of a few stamps."""
+
+import re
+from base64 import b64decode
+
+import pytest
+
+from streamdiff.adapters.avro.container import read_alerts
+from streamdiff.app.demo.report import write_report
+from streamdiff.app.demo.run import SUBTRACTORS, run_demo
+from streamdiff.app.environment import find_plugins
+from streamdiff.errors import StreamError
+from streamdiff.testing import Population, Survey
+
+
+class Steps:
+    """Remembers how far each phase came."""
+
+    def __init__(self):
+        self.total, self.done = {}, {}
+
+    def begin(self, phase, total):
+        self.total[phase] = total
+
+    def advance(self, phase, done):
+        self.done[phase] = done
+
+
+def small(**changes):
+    few = {"transients": 4, "hosted": 0, "vanished": 0, "variables": 1, "movers": 0}
+    chosen = {
+        "shape": (256, 256),
+        "n_epochs": 4,
+        "n_visits": 2,
+        "galaxies": 2,
+        "population": Population(**few),
+        "seed": 3,
+    }
+    return Survey(**(chosen | changes))
+
+
+@pytest.fixture(scope="module")
+def steps():
+    return Steps()
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory, steps):
+    folder = tmp_path_factory.mktemp("demo")
+    return run_demo(folder, small(), find_plugins(), steps, workers=1)
+
+
+def test_every_alert_that_was_produced_is_read(result):
+    assert result.n_read == result.n_produced > 0
+    stored = list(read_alerts(result.directory / "alerts.avro"))
+    assert [a["diaSourceId"] for a in stored] == [
+        a["diaSourceId"] for a in result.alerts
+    ]
+
+
+def test_visits_are_shared_among_the_subtraction_plugins(result):
+    used = [
+        r.provenance.plugins["subtract"].split(" ")[0] for r in result.reports.values()
+    ]
+    installed = set(SUBTRACTORS) & set(find_plugins().names("subtract"))
+    assert set(used) == installed
+
+
+def test_bright_changes_are_found(result):
+    bright = [
+        hit
+        for score in result.scores
+        for change, hit in zip(score.changes, score.found, strict=True)
+        if abs(change.ideal_snr) > 12
+    ]
+    assert bright
+    assert all(bright)
+
+
+def test_progress_is_shown_to_the_end_of_each_phase(result, steps):
+    assert set(steps.total) == {"images", "templates", "visits", "alerts"}
+    assert steps.done == steps.total
+
+
+def test_the_page_holds_its_numbers_and_pictures(result, tmp_path):
+    page = tmp_path / "report.html"
+    write_report(page, result, "a <summary>")
+    text = page.read_text()
+    assert "a &lt;summary&gt;" in text
+    assert f"<td>{result.scores[0].visit}</td>" in text
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    assert pictures
+    assert all(b64decode(p).startswith(b"\x89PNG") for p in pictures)
+
+
+def test_a_visit_that_fails_ends_the_demo_with_its_reason(tmp_path):
+    nothing = small(n_epochs=1, n_visits=1, density_per_mpx=0, galaxies=0)
+    with pytest.raises(StreamError, match=r"was (skipped|failed)"):
+        run_demo(tmp_path, nothing, find_plugins(), Steps(), workers=1)

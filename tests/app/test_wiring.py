@@ -1,0 +1,104 @@
+import pytest
+
+from streamdiff import __version__
+from streamdiff.app import wiring
+from streamdiff.app.environment import find_plugins
+from streamdiff.config import from_tree
+from streamdiff.errors import ConfigError, PluginError
+
+STORE = {"store": {"uri": "memory://templates"}}
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return find_plugins()
+
+
+def settings(tree=None):
+    return from_tree(STORE | (tree or {}))
+
+
+def test_the_defaults_are_complete(registry):
+    wiring.check(settings(), registry)
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"pipeline": {"subtract": "ai"}}, "did you mean 'al'"),
+        ({"pipeline": {"read": "none"}}, "no plugin 'none' of kind 'read'"),
+        ({"pipeline": {"measure": ["psf_flux", "psf_fluxx"]}}, "'psf_flux'"),
+        ({"pipeline": {"formats": ["xml"]}}, "xml"),
+        ({"stream": {"event_decoders": ["s3_hints"]}}, "s3_hints"),
+        ({"plugins": {"subtract": {"hotpants": {}}}}, "hotpants"),
+    ],
+)
+def test_a_plugin_that_is_not_there_is_named(registry, tree, told):
+    with pytest.raises(PluginError, match=told):
+        wiring.check(settings(tree), registry)
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"subtract": {"al": {"kernel_ordr": 1}}}, r"\[plugins.subtract.al\] kernel_o"),
+        ({"warp": {"lanczos": {"order": 9}}}, r"\[plugins.warp.lanczos\] order: .*9"),
+        (
+            {"coadd": {"mean": {"no_such_key": 1}}},
+            r"\[plugins.coadd.mean\] no_such_key",
+        ),
+    ],
+)
+def test_a_bad_option_is_refused_also_of_a_plugin_that_is_not_chosen(
+    registry, tree, told
+):
+    with pytest.raises(ConfigError, match=told):
+        wiring.check(settings({"plugins": tree}), registry)
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"store": {"uri": "gopher://x"}}, "gopher"),
+        ({"input": {"roots": ["/data/../etc"]}}, r"\[input\] roots"),
+        (
+            {"store": STORE["store"] | {"skymap": {"patch_pixels": 150}}},
+            r"\[store.skymap\] overlap_pixels .* got 100 of 150",
+        ),
+    ],
+)
+def test_places_that_make_no_sense_are_refused(registry, tree, told):
+    with pytest.raises(ConfigError, match=told):
+        wiring.check(settings(tree), registry)
+
+
+@pytest.mark.parametrize("kind", ["register", "score", "associate"])
+def test_a_kind_can_be_left_out(registry, kind):
+    chosen = settings({"pipeline": {kind: "none"}})
+    assert wiring.build_chosen(chosen, registry, kind) is None
+    assert kind not in wiring.provenance(chosen, registry).plugins
+
+
+def test_a_plugin_of_the_name_none_is_one_like_others(registry):
+    chosen = settings({"pipeline": {"decorrelate": "none"}})
+    assert wiring.build_chosen(chosen, registry, "decorrelate") is not None
+    assert wiring.provenance(chosen, registry).plugins["decorrelate"].startswith("none")
+
+
+def test_options_reach_the_plugin(registry):
+    chosen = settings({"plugins": {"warp": {"lanczos": {"order": 3}}}})
+    assert wiring.build_chosen(chosen, registry, "warp").order == 3
+
+
+def test_provenance_has_the_version_of_each_plugin_and_the_configuration(registry):
+    made = wiring.provenance(settings(), registry)
+    assert made.plugins["subtract"] == f"al streamdiff {__version__}"
+    assert made.plugins["measure"].startswith(f"psf_flux streamdiff {__version__}, ")
+    assert made.config_hash == settings().config_hash
+    assert made.software_version == __version__
+
+
+def test_every_stage_has_a_name_for_messages(registry):
+    names = wiring.plugin_names(settings())
+    assert names["read"] == "fits"
+    assert names["measure.psf_flux"] == "psf_flux"
