@@ -105,6 +105,15 @@ class InputSettings(Table):
     max_image_mib: Count = Field(2048, description="larger files are refused")
 
 
+class CatalogueSettings(Table):
+    """Where DiaObjects and their history are kept."""
+
+    url: str = Field(
+        "sqlite:///streamdiff.db",
+        description="or postgresql+...; untouched while associate = 'none'",
+    )
+
+
 class OutputSettings(Table):
     """What is kept in files, beside the stream."""
 
@@ -155,6 +164,7 @@ class Settings(Table):
     input: InputSettings = Field(default_factory=InputSettings)
     output: OutputSettings = Field(default_factory=OutputSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     plugins: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
