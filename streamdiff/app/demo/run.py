@@ -22,8 +22,10 @@ from streamdiff.app.topics import Topics
 from streamdiff.app.wiring import sky_map
 from streamdiff.config import Settings, from_tree
 from streamdiff.errors import StreamError
+from streamdiff.imaging.skymap import Tessellation
 from streamdiff.metrics import Metrics
 from streamdiff.model import (
+    Exposure,
     Outcome,
     TemplateRebuilt,
     TemplateUpdate,
@@ -127,7 +129,8 @@ def run_demo(
         if name in registry.names("subtract")
     ]
     topics = [Topics(settings.stream.topic_prefix) for settings in services]
-    epochs, visits = _simulated(directory / "images", survey, progress)
+    simulated = _simulated(directory / "images", survey, sky_map(services[0]), progress)
+    epochs, visits = simulated.epochs, simulated.visits
     with ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker(_partitions(services)))
         results = stack.enter_context(Collector(broker.transport(), topics))
@@ -136,9 +139,8 @@ def run_demo(
                 running_service(settings, registry, broker.transport(), results)
             )
         update = template_update(epochs)
-        n_patches = len(_patches(services[0], survey))
         send_events(broker.transport(), topics[0].template_update, [update])
-        _await(results, results.templates, n_patches, "templates", progress)
+        _await(results, results.templates, simulated.n_patches, "templates", progress)
         for rank, service in enumerate(topics):
             share = visits[rank :: len(topics)]
             send_events(broker.transport(), service.visit_ready, share)
@@ -192,20 +194,38 @@ def demo_settings(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Simulated:
+    """The events of a survey, and how many patches its epochs touch."""
+
+    epochs: list[VisitReady]
+    visits: list[VisitReady]
+    n_patches: int
+
+
 def _simulated(
-    folder: Path, survey: Survey, progress: Progress
-) -> tuple[list[VisitReady], list[VisitReady]]:
+    folder: Path, survey: Survey, skymap: Tessellation, progress: Progress
+) -> _Simulated:
     progress.begin("images", survey.n_epochs + survey.n_visits)
     done = 0
+    patches: set[tuple[int, int]] = set()
 
     def tick() -> None:
         nonlocal done
         done += 1
         progress.advance("images", done)
 
-    epochs = list(write_exposures(survey.template_exposures(), folder, tick))
-    visits = list(write_exposures(survey.visits(), folder, tick))
-    return epochs, visits
+    def noted(epochs: Iterable[Exposure]) -> Iterator[Exposure]:
+        for epoch in epochs:
+            patches.update(skymap.patches_touching(epoch.wcs, epoch.shape))
+            yield epoch
+
+    epochs = noted(survey.template_exposures())
+    return _Simulated(
+        epochs=list(write_exposures(epochs, folder, tick)),
+        visits=list(write_exposures(survey.visits(), folder, tick)),
+        n_patches=len(patches),
+    )
 
 
 def _partitions(services: Iterable[Settings]) -> dict[str, int]:
@@ -216,15 +236,6 @@ def _partitions(services: Iterable[Settings]) -> dict[str, int]:
         alerts = Topics(settings.stream.topic_prefix).alerts(0, "")
         partitions[alerts] = ALERT_PARTITIONS
     return partitions
-
-
-def _patches(settings: Settings, survey: Survey) -> set[tuple[int, int]]:
-    skymap = sky_map(settings)
-    return {
-        patch
-        for epoch in survey.template_exposures()
-        for patch in skymap.patches_touching(epoch.wcs, epoch.shape)
-    }
 
 
 @contextmanager
