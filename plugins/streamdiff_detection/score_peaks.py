@@ -116,9 +116,7 @@ class ScorePeaksFinder:
         psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
         width = fwhm(psf)
         raw = self._significance(difference)
-        stars = self._stars(difference, width)
-        excess = self._excess(raw, stars, difference)
-        score = excess.calibrated(raw, stars)
+        score, excess = self._calibrated(raw, difference, width)
         grow = self.grow * width / FWHM_PER_SIGMA
         mask = mark_detected(difference.mask, score, self.threshold, grow)
 
@@ -187,21 +185,20 @@ class ScorePeaksFinder:
         alone = replace(difference, image=image, score=None)
         return stars_around(self._significance(alone), width)
 
-    def _excess(
-        self,
-        score: NDArray[np.float32],
-        stars: NDArray[np.float32],
-        difference: Difference,
-    ) -> ExcessNoise:
+    def _calibrated(
+        self, raw: NDArray[np.float32], difference: Difference, width: float
+    ) -> tuple[NDArray[np.float32], ExcessNoise]:
+        """Return the significance with a standard deviation of 1, and what it took."""
         if difference.score is not None:
             # What comes with a score answers for it.
-            return ExcessNoise()
-        measured = measure_excess(
-            score, stars, score != 0, trusted=not _is_uncalibrated(difference)
+            return raw, ExcessNoise()
+        stars = self._stars(difference, width)
+        excess = measure_excess(
+            raw, stars, raw != 0, trusted=difference.noise is Noise.WHITE
         )
-        if self.relative_noise is None:
-            return measured
-        return replace(measured, fraction=self.relative_noise)
+        if self.relative_noise is not None:
+            excess = replace(excess, fraction=self.relative_noise)
+        return excess.calibrated(raw, stars), excess
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""
@@ -228,11 +225,6 @@ class ScorePeaksFinder:
             min_separation=self.min_separation * width,
             lobe_separation=self.lobe_separation * width,
         )
-
-
-def _is_uncalibrated(difference: Difference) -> bool:
-    """Return whether the significance rests on a variance that neglects covariance."""
-    return difference.score is None and difference.noise is Noise.CORRELATED
 
 
 def _table(peaks: Peaks, owner: NDArray[np.intp], footprints: Footprints) -> DiaSources:
