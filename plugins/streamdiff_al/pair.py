@@ -81,10 +81,8 @@ class Pair:
         """Return True where both exposures are usable; shape (ny, nx)."""
         return self.target_pixels.usable & self.source_pixels.usable
 
-    def subtract(
-        self, match: Match, *, subtract_background: bool, flux_scale: FluxScale
-    ) -> Difference:
-        """Return the difference on a photometric scale.
+    def subtract(self, match: Match, *, subtract_background: bool) -> Difference:
+        """Return the difference on the scale of the image that was left alone.
 
         Raises
         ------
@@ -105,12 +103,6 @@ class Pair:
         matched, variance = self._matched_planes(match, subtract_background)
         variance += self.target.variance
         image, matched_template = self._signed(matched)
-        # As fitted, everything is on the scale of the target.
-        own_scale = FluxScale.SCIENCE if is_template else FluxScale.TEMPLATE
-        if flux_scale != own_scale:
-            image /= np.float32(total)
-            variance /= np.float32(total**2)
-            matched_template /= np.float32(total)
         image[no_data], variance[no_data], matched_template[no_data] = 0, np.inf, 0
         return Difference(
             id=_exposure_id(self.science),
@@ -119,7 +111,7 @@ class Pair:
             mask=self._mask(no_data, radius),
             psf=self.target.psf,
             wcs=self.science.wcs,
-            flux_scale=FluxScale(flux_scale),
+            flux_scale=FluxScale.SCIENCE if is_template else FluxScale.TEMPLATE,
             kernel_sum=kernel_sum,
             convolved=self.convolved,
             noise=Noise.CORRELATED,

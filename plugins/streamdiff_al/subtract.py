@@ -83,8 +83,6 @@ class AlardLuptonSubtractor:
         Largest number of rejections.
     direction : Direction
         Which image is convolved.
-    flux_scale : FluxScale
-        Whose photometric scale the difference is on.
 
     Notes
     -----
@@ -126,7 +124,6 @@ class AlardLuptonSubtractor:
     kernel_sum_clip: Annotated[float, Gt(0)] = 3.0
     max_passes: Annotated[int, Ge(1), Le(5)] = 3
     direction: Direction = Direction.AUTO
-    flux_scale: FluxScale = FluxScale.TEMPLATE
 
     def __post_init__(self) -> None:
         # Wrong combinations are to be known at start, not at the first visit.
@@ -138,7 +135,7 @@ class AlardLuptonSubtractor:
             )
 
     def subtract(self, science: Exposure, template: Exposure) -> Difference | Skip:
-        """Return the difference of two exposures on the same pixels.
+        """Return the difference of two exposures, on the template's scale.
 
         Raises
         ------
@@ -169,11 +166,8 @@ class AlardLuptonSubtractor:
             raise SubtractionError(
                 f"{science.id}: no principal components: {err}: set use_pca = false"
             ) from err
-        return pair.subtract(
-            match,
-            subtract_background=self.subtract_background,
-            flux_scale=self.flux_scale,
-        )
+        difference = pair.subtract(match, subtract_background=self.subtract_background)
+        return difference.on_scale(FluxScale.TEMPLATE)
 
     def _match(self, pair: Pair) -> Match:
         """Return the match of the image to be convolved to the other."""

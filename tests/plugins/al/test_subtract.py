@@ -110,7 +110,7 @@ def test_nothing_is_nan(standard):
 
 def test_science_minus_matched_template_is_the_difference():
     science, template = observe(FIELD, 4.0, 1), observe(FIELD, 3.0, 2)
-    difference = subtract(science, template, flux_scale=FluxScale.SCIENCE)
+    difference = subtract(science, template).on_scale(FluxScale.SCIENCE)
     expected = science.image - difference.matched_template
     assert difference.image == pytest.approx(expected, abs=0.05)
 
@@ -138,9 +138,9 @@ def test_flux_of_a_change_is_on_the_scale_asked_for(fwhms, flux_scale):
     flux, x, y = 2e4, 250.0, 260.0
     template = observe(FIELD, fwhms[1], 2)
     images = [
-        subtract(
-            observe(scene, fwhms[0], 1, flux_scale=0.8), template, flux_scale=flux_scale
-        ).image
+        subtract(observe(scene, fwhms[0], 1, flux_scale=0.8), template)
+        .on_scale(flux_scale)
+        .image
         for scene in (FIELD.add(PointSource(x, y, flux)), FIELD)
     ]
     # Same seeds, same noise: what is left is the change, and that of the kernel.
