@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamdiff.errors import InvalidExposureError
 from streamdiff.model.ids import ExposureId
 from streamdiff.model.kernel import MatchingKernel
-from streamdiff.model.planes import freeze_planes
+from streamdiff.model.planes import freeze_planes, read_only
 from streamdiff.model.psf import Psf
 
 
@@ -65,7 +65,15 @@ class Difference:
         noise that convolution correlated, and `decorrelate` whitens, it counts
         what correlated the inputs before.
     matching_kernel : MatchingKernel or None
-        Kernel of the convolved image, where there is one.
+        Kernel of the convolved image, where there is one; of the template, where
+        both were convolved.
+    science_kernel : ndarray of float64, shape (ky, kx), or None
+        Kernel of the science image where both were convolved: odd sides, sum 1.
+    background : ndarray of float64, shape (n_terms,), or None
+        Differential background that was subtracted [unit of ``image``]:
+        coefficients of the terms of `streamdiff.model.field.field_terms`. Where both
+        images were convolved, ``image`` is science_kernel * science - matching_kernel
+        * template - background on the scale of the science image.
     score : ndarray of float32, shape (ny, nx), or None
         Significance [sigma] of a point source centred on each pixel; 0 where
         NO_DATA is set. `None`: the source finder makes it.
@@ -94,6 +102,8 @@ class Difference:
     noise: Noise
     covariance_factor: float | NDArray[np.float32] = 1.0
     matching_kernel: MatchingKernel | None = None
+    science_kernel: NDArray[np.float64] | None = None
+    background: NDArray[np.float64] | None = None
     score: NDArray[np.float32] | None = None
     matched_template: NDArray[np.float32] | None = None
     photometric: bool = True
@@ -108,6 +118,9 @@ class Difference:
             )
         except ValueError as err:
             raise InvalidExposureError(f"difference of {self.id}: {err}") from err
+        for name in ("science_kernel", "background"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, read_only(np.asarray(values, float)))
         if not (np.isfinite(self.kernel_sum) and self.kernel_sum > 0):
             raise InvalidExposureError(
                 f"difference of {self.id}: kernel_sum must be positive, "
@@ -120,7 +133,7 @@ class Difference:
             return self
         to_template = 1 / self.kernel_sum
         factor = to_template if flux_scale is FluxScale.TEMPLATE else self.kernel_sum
-        template = self.matched_template
+        template, background = self.matched_template, self.background
         return replace(
             self,
             flux_scale=flux_scale,
@@ -129,6 +142,7 @@ class Difference:
             matched_template=None
             if template is None
             else template * np.float32(factor),
+            background=None if background is None else background * factor,
         )
 
     @property
