@@ -82,6 +82,9 @@ class SkyMapSettings(Table):
     patch_pixels: Annotated[int, Field(ge=64)] = 4096
     pixel_scale_arcsec: Positive = 0.2
     overlap_pixels: Annotated[int, Field(ge=0)] = 100
+    tiles: str = Field(
+        "", description="FITS file, one header per patch, in place of all this"
+    )
 
 
 class StoreSettings(Table):
@@ -90,6 +93,12 @@ class StoreSettings(Table):
     uri: str = Field("", description="file:///... or s3://... ; required")
     cache_mib: Annotated[int, Field(ge=0)] = Field(
         2048, description="memory for loaded templates, per worker"
+    )
+    keep_versions: Annotated[int, Field(ge=0)] = Field(
+        0, description="of each template, the newest; 0: all"
+    )
+    keep_retired: bool = Field(
+        default=True, description="versions of retired templates, for pinned visits"
     )
     skymap: SkyMapSettings = Field(
         SkyMapSettings(), description="tracts are HEALPix pixels"
@@ -120,6 +129,9 @@ class OutputSettings(Table):
     directory: str = Field("", description="where to; empty for nothing")
     alerts: bool = Field(default=True, description="an Avro container per visit")
     differences: bool = Field(default=False, description="a difference FITS per visit")
+    qa: bool = Field(
+        default=False, description="a page and tables on the matching, per visit"
+    )
 
 
 class PipelineSettings(Table):
@@ -136,18 +148,31 @@ class PipelineSettings(Table):
         "psf_flux",
         "aperture_flux",
         "centroid",
+        "moments",
+        "dipole",
+        "trail",
         "forced_flux",
+        "extendedness",
         "pixel_flags",
+        "local_calibration",
+        "glint",
     )
     score: str = "none"
     associate: str = "none"
-    coadd: str = "clipped_mean"
+    coadd: str = "compare_warp"
     formats: tuple[str, ...] = ("streamdiff",)
     flux_scale: Literal["template", "science"] = Field(
         "template", description="template: light curves are on one scale | science"
     )
     min_template_coverage: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="smallest covered fraction of an image"
+    )
+    rescale_variance: Literal["none", "science", "template", "both"] = Field(
+        "both",
+        description="to the scatter of the sky: none | science | template | both",
+    )
+    max_variance_scale: Annotated[float, Field(gt=1)] = Field(
+        10, description="planes that are wrong by more fail the visit"
     )
 
     def name(self, kind: str) -> str:
@@ -219,6 +244,7 @@ class Settings(Table):
 PLUGIN_TABLES = frozenset(
     {*PipelineSettings.model_fields}
     - {"flux_scale", "min_template_coverage"}
+    - {"rescale_variance", "max_variance_scale"}
     - {"register_"}
 ) | {"register", "decode"}
 

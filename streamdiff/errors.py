@@ -8,7 +8,8 @@
     ├── StreamError             stop with exit code 1: nothing is lost
     │   └── DeadLetterLimitError
     ├── RetryableError          back off, then the same event again
-    │   └── StoreUnavailableError
+    │   ├── StoreUnavailableError
+    │   └── VersionConflictError
     └── UnprocessableError      failed outcome and dead letter
         ├── UndecodableError    dead letter only: there is no visit to report on
         ├── InvalidExposureError
@@ -71,6 +72,12 @@ class RetryableError(StreamdiffError):
 
 class StoreUnavailableError(RetryableError):
     """An image or template store does not answer."""
+
+    reason = "store_unavailable"
+
+
+class VersionConflictError(RetryableError):
+    """Another writer has made the next version of a template first."""
 
     reason = "store_unavailable"
 

@@ -175,7 +175,12 @@ class Coadder(Protocol):
     """Kind ``coadd``: warps of one patch -> a coadd."""
 
     def coadd(self, template_id: TemplateId, warps: Sequence[Exposure]) -> Coadd | Skip:
-        """Return the coadd of exposures that are all on the same pixels."""
+        """Return the coadd of exposures that are all on the same pixels.
+
+        The exposures may be more than memory holds: each is loaded when it is
+        taken from the sequence, a part of its planes when that part is used, and
+        costs nothing once it is let go of.
+        """
         ...
 
 

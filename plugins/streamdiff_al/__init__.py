@@ -5,11 +5,18 @@ from collections.abc import Callable, Mapping
 from streamdiff.hookspecs import hookimpl
 from streamdiff.stages import Subtractor
 from streamdiff_al.basis import KernelBasis
+from streamdiff_al.candidates import CandidateSource
 from streamdiff_al.direction import Direction
 from streamdiff_al.regularise import Regularisation
 from streamdiff_al.subtract import AlardLuptonSubtractor
 
-__all__ = ["AlardLuptonSubtractor", "Direction", "KernelBasis", "Regularisation"]
+__all__ = [
+    "AlardLuptonSubtractor",
+    "CandidateSource",
+    "Direction",
+    "KernelBasis",
+    "Regularisation",
+]
 
 
 @hookimpl

@@ -50,7 +50,7 @@ class BasisRules:
         If there is not one width per degree, or the limits are even or crossed.
     """
 
-    degrees: tuple[int, ...] = (4, 2, 2)
+    degrees: tuple[int, ...] = (4, 4, 2)
     sigmas: tuple[float, ...] = (0.7, 1.5, 3.0)
     scale_by_fwhm: bool = True
     beta: float = 2.0

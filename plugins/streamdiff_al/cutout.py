@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, signal
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
+from streamdiff.imaging.noise import typical_variance
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 from streamdiff.model.field import field_terms
 from streamdiff.model.psf import nearest_pixel
@@ -22,9 +25,12 @@ _MIN_USABLE = 0.6
 # fitted pixels keep a distance from the first [pixel], and a share of the side of
 # the kernel from saturated ones.
 _FROM_INTERPOLATED, _FROM_SATURATED = 2.0, 0.25
-# Transforms in single precision spread 1e-7 of the largest value over a block: what
-# is brighter than this [sigma] is no measurement, and would drown its surroundings.
-_ABSURD = 1e9
+# Transforms in single precision spread 4e-10 of a pixel's value over its block: what
+# exceeds the typical noise so many times is no measurement, and a hundred pixels of
+# it would drown their surroundings.
+_ABSURD_SIGMA, _ABSURD_VARIANCE = 1e9, 1e7
+# So many pixels along each axis tell the typical noise.
+_SAMPLES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +44,8 @@ class Pixels:
         is lowered.
     usable, saturated : ndarray of bool, shape (ny, nx)
     no_data : ndarray of bool, shape (ny, nx)
-        Whether a pixel is NO_DATA, not finite in image or variance, or absurd.
+        Whether a pixel is NO_DATA, not finite in image or variance, absurd, or of
+        no variance: no measurement is without noise.
     """
 
     image: NDArray[np.float32]
@@ -50,12 +57,9 @@ class Pixels:
     @classmethod
     def of(cls, exposure: Exposure) -> "Pixels":
         """Return the pixels of an exposure, unusable ones filled in."""
-        no_data = MaskPlane.NO_DATA.in_mask(exposure.mask)
-        no_data |= ~(np.isfinite(exposure.image) & np.isfinite(exposure.variance))
-        has_noise = ~no_data & (exposure.variance > 0)
-        sigma = np.sqrt(np.where(has_noise, exposure.variance, 1))
-        no_data |= has_noise & (np.abs(exposure.image) / _ABSURD > sigma)
-        unusable = no_data | ~has_noise | UNUSABLE.in_mask(exposure.mask)
+        no_data = ~_has_data(exposure)
+        unusable = UNUSABLE.in_mask(exposure.mask)
+        unusable |= no_data
         filled = fill_unusable(exposure.image, unusable)
         # The value of a saturated pixel is a lower limit: what lies around it is
         # less still, and would tear a dark ring around the star.
@@ -68,6 +72,40 @@ class Pixels:
             saturated=saturated,
             no_data=no_data,
         )
+
+
+def _has_data(exposure: Exposure) -> NDArray[np.bool_]:
+    """Return True where image and variance are of this world; shape (ny, nx)."""
+    has_data = ~MaskPlane.NO_DATA.in_mask(exposure.mask)
+    typical = _typical_variance(exposure.variance, has_data)
+    brightest, noisiest = _ABSURD_SIGMA * sqrt(typical), _ABSURD_VARIANCE * typical
+    # Where no pixel has a variance, nothing is of this world.
+    _keep_measured(exposure.image, exposure.variance, brightest, noisiest, has_data)
+    return has_data
+
+
+def _typical_variance(
+    variance: NDArray[np.float32], usable: NDArray[np.bool_]
+) -> float:
+    sparse = tuple(slice(None, None, ceil(n / _SAMPLES)) for n in variance.shape)
+    typical = typical_variance(variance[sparse], usable[sparse])
+    return typical if np.isfinite(typical) else typical_variance(variance, usable)
+
+
+@compiled
+def _keep_measured(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    brightest: float,
+    noisiest: float,
+    has_data: NDArray[np.bool_],
+) -> None:
+    """Set False where a value is not finite, or absurd, or without noise."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            # No comparison with NaN is true.
+            measured = abs(image[y, x]) <= brightest and 0 < variance[y, x] <= noisiest
+            has_data[y, x] = has_data[y, x] and measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,76 +5,22 @@ Alard & Lupton 1998, ApJ 503, 325; varying over the image as in Alard 2000, A&AS
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
+from scipy.signal import fftconvolve
 
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.cutout import Cutout
+from streamdiff_al.local_terms import as_planes, times_planes
+from streamdiff_al.normal_equations import NormalEquations
 
-# Combinations of parameters that the data know so much worse than the best known
-# one are left at zero: rounding would decide about them.
-_SMALLEST_EIGENVALUE = 1e-10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NormalEquations:
-    """The sums over pixels that least squares needs: matrix @ parameters = vector.
-
-    Attributes
-    ----------
-    matrix : ndarray of float64, shape (p, p)
-    noise : ndarray of float64, shape (p, p)
-        What the noise of the image to be convolved adds to ``matrix``, expected.
-    vector : ndarray of float64, shape (p,)
-    n_pixels : int
-    """
-
-    matrix: NDArray[np.float64]
-    noise: NDArray[np.float64]
-    vector: NDArray[np.float64]
-    n_pixels: int
-
-    def penalised(self, penalty: NDArray[np.float64]) -> "NormalEquations":
-        """Return the equations whose solution makes parameters' penalty small, too.
-
-        Parameters
-        ----------
-        penalty : ndarray of float64, shape (q, q)
-            For the first q <= p parameters: a' penalty a is added to the sum of
-            squared residuals.
-        """
-        missing = len(self.matrix) - len(penalty)
-        return replace(self, matrix=self.matrix + np.pad(penalty, (0, missing)))
-
-    def solve(self) -> tuple[NDArray[np.float64], float]:
-        """Return the parameters, and the condition number of the scaled matrix.
-
-        Notes
-        -----
-        The image to be convolved is noisy, too. Ordinary least squares takes its
-        noise for detail that the target lacks, and finds a kernel that smooths it
-        away, and the stars with it (Fuller 1987, Measurement Error Models). So
-        each combination of parameters is divided by the part s of its power that
-        is signal. That part is known to 2 sqrt(p / n) (Marchenko & Pastur 1967,
-        for p parameters and n pixels); s / (s^2 + that^2) in place of 1 / s drops
-        combinations that hold none.
-        """
-        norms = np.sqrt(np.diag(self.matrix))
-        scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-        values, vectors = np.linalg.eigh(self.matrix * np.outer(scale, scale))
-        known = values > max(_SMALLEST_EIGENVALUE * values[-1], 0)
-        whiten = scale[:, np.newaxis] * vectors[:, known] / np.sqrt(values[known])
-        noise, axes = np.linalg.eigh(whiten.T @ self.noise @ whiten)
-        noise = np.clip(noise, 0, 1)
-        signal = 1 - noise
-        blur = 4 * len(self.vector) / max(self.n_pixels, 1)
-        gain = signal / (np.square(signal) + blur * noise)
-        projected = axes.T @ (whiten.T @ self.vector)
-        condition = values[-1] / max(values[0], np.finfo(float).eps * values[-1])
-        return whiten @ (axes @ (gain * projected)), float(condition)
+# Many terms cost the square of their number: beyond this order they are summed as
+# planes, where a candidate's square is a small part of the image's side.
+_EXACT_ORDER, _SMALL_PART = 1, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +71,46 @@ class SpatialModel:
         matrix = np.zeros((self._n_parameters, self._n_parameters))
         vector = np.zeros(self._n_parameters)
         power = np.zeros((self._n_terms, self._n_terms))
+        square = target_noise = 0.0
         for cutout, variance in zip(cutouts, variances, strict=True):
-            design = self._design(cutout)
             weight = np.where(cutout.usable, 1 / variance, 0)
-            weighted = design * weight.ravel()
-            matrix += weighted @ design.T
-            vector += weighted @ cutout.target.ravel()
+            own_matrix, own_vector = self._sums(cutout, weight)
+            matrix += own_matrix
+            vector += own_vector
+            square += float((weight * np.square(cutout.target)).sum())
+            target_noise += float((weight * cutout.target_variance).sum())
             terms = cutout.terms[: self._n_terms].reshape(self._n_terms, -1)
             power += (terms * (weight * cutout.own_source_variance).ravel()) @ terms.T
         return NormalEquations(
             matrix=matrix,
             noise=np.pad(self.expand(overlaps, power), (0, self._n_background)),
             vector=vector,
+            square=square,
+            target_noise=target_noise,
             n_pixels=sum(int(cutout.usable.sum()) for cutout in cutouts),
         )
+
+    def noise_of_vector(
+        self,
+        cutout: Cutout,
+        variance: NDArray[np.float64],
+        kernel: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the covariance of what a candidate adds to ``vector``; (p, p).
+
+        Parameters
+        ----------
+        cutout : Cutout
+        variance : ndarray of float64, shape (m, m)
+            Its inverse weighs the pixels.
+        kernel : ndarray of float64, shape (size, size)
+            What the image to be convolved, and its noise, is convolved with.
+        """
+        weight = np.where(cutout.usable, 1 / variance, 0)
+        weighted = self._design(cutout).reshape(-1, *weight.shape) * weight
+        spread = fftconvolve(weighted, kernel[np.newaxis, ::-1, ::-1], axes=(1, 2))
+        of_target = _power(weighted, cutout.target_variance)
+        return of_target + _power(spread, cutout.source_variance)
 
     def predict(
         self, parameters: NDArray[np.float64], cutout: Cutout
@@ -149,6 +121,30 @@ class SpatialModel:
         background = self.background(parameters)
         image: NDArray[np.float64] = np.einsum("bij,bij->ij", weights, cutout.convolved)
         return image + np.tensordot(background, cutout.terms[: len(background)], 1)
+
+    def _sums(
+        self, cutout: Cutout, weight: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what a candidate adds to matrix and vector."""
+        small = len(cutout.usable) <= _SMALL_PART * min(self.image_shape)
+        if self.kernel_order <= _EXACT_ORDER or not small:
+            return _products(self._design(cutout), cutout, weight)
+        background = cutout.terms[: self._n_background]
+        rows = np.concatenate(
+            [times_planes(cutout), background.reshape(self._n_background, -1)]
+        )
+        matrix, vector = _products(rows, cutout, weight)
+        expansion = self._expansion(cutout)
+        return expansion @ matrix @ expansion.T, expansion @ vector
+
+    def _expansion(self, cutout: Cutout) -> NDArray[np.float64]:
+        """Return the parameters in terms of basis kernels times planes."""
+        planes = as_planes(cutout.terms[: self._n_terms])
+        kernels = np.kron(np.eye(self.n_basis), planes)[self._varied]
+        expansion: NDArray[np.float64] = linalg.block_diag(
+            kernels, np.eye(self._n_background)
+        )
+        return expansion
 
     def _design(self, cutout: Cutout) -> NDArray[np.float64]:
         """Return what a unit of each parameter adds to each pixel; (p, m * m)."""
@@ -175,19 +171,50 @@ class SpatialModel:
         power : ndarray of float64, shape (n_terms, n_terms)
             Sum over positions of weighted products of the terms.
         """
-        everything = np.kron(forms, power)
-        kept = np.r_[: self._n_first, self._n_terms : len(everything)]
-        form: NDArray[np.float64] = everything[np.ix_(kept, kept)]
-        return form
+        everything = np.asarray(np.kron(forms, power), float)
+        return everything[np.ix_(self._varied, self._varied)]
+
+    def scaled(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the parameters that are a kernel times a scale, and a background.
+
+        Parameters
+        ----------
+        kernel : ndarray of float64, shape (n_basis,)
+            The same everywhere but for its scale, which varies where sums do.
+
+        Returns
+        -------
+        ndarray of float64, shape (p, q)
+        """
+        of_terms = [np.outer(kernel, term) for term in np.eye(self._n_terms)]
+        scales = np.reshape(of_terms[: self._n_first], (self._n_first, -1))
+        combinations: NDArray[np.float64] = linalg.block_diag(
+            scales[:, self._varied].T, np.eye(self._n_background)
+        )
+        return combinations
 
     def kernel(
-        self, parameters: NDArray[np.float64], basis: NDArray[np.float64]
+        self,
+        parameters: NDArray[np.float64],
+        basis: NDArray[np.float64],
+        covariance: NDArray[np.float64] | None = None,
     ) -> MatchingKernel:
-        """Return the matching kernel of a solution."""
+        """Return the matching kernel of a solution.
+
+        Parameters
+        ----------
+        parameters : ndarray of float64, shape (p,)
+        basis : ndarray of float64, shape (n_basis, size, size)
+        covariance : ndarray of float64, shape (p, p), optional
+            Of the parameters.
+        """
+        if covariance is not None:
+            covariance = self._of_coefficients(covariance)
         return MatchingKernel(
             basis=basis,
             coefficients=self._coefficients(parameters),
             image_shape=self.image_shape,
+            covariance=covariance,
         )
 
     def background(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -204,6 +231,18 @@ class SpatialModel:
     @property
     def _n_terms(self) -> int:
         return n_field_terms(self.kernel_order)
+
+    def _of_coefficients(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+        everything = np.zeros((self.n_basis * self._n_terms,) * 2)
+        of_kernel = covariance[: self._n_kernel, : self._n_kernel]
+        everything[np.ix_(self._varied, self._varied)] = of_kernel
+        return everything
+
+    @property
+    def _varied(self) -> NDArray[np.intp]:
+        """Return which of the coefficients of all terms are parameters."""
+        n_coefficients = self.n_basis * self._n_terms
+        return np.delete(np.arange(n_coefficients), slice(self._n_first, self._n_terms))
 
     @property
     def _n_parameters(self) -> int:
@@ -222,8 +261,32 @@ class SpatialModel:
         return self._n_first + (self.n_basis - 1) * self._n_terms
 
 
+def _products(
+    rows: NDArray[np.float64], cutout: Cutout, weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weighted products of rows with each other and with the target."""
+    weighted = rows * weight.ravel()
+    return weighted @ rows.T, weighted @ cutout.target.ravel()
+
+
 def constant_model(n_basis: int, image_shape: tuple[int, int]) -> SpatialModel:
     """Return the model of a single candidate: nothing varies."""
     return SpatialModel(
         n_basis=n_basis, kernel_order=0, background_order=0, image_shape=image_shape
     )
+
+
+def level(
+    variance: NDArray[np.float64], usable: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the same variance for all pixels, the median of the usable ones."""
+    return np.full_like(variance, np.median(variance[usable]))
+
+
+def _power(
+    images: NDArray[np.float64], variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the covariance of the sums of noise times each image; (n, n)."""
+    flat = images.reshape(len(images), -1)
+    power: NDArray[np.float64] = (flat * variance.ravel()) @ flat.T
+    return power

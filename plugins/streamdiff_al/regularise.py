@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from streamdiff.errors import ConfigError
-from streamdiff_al.fit import NormalEquations
+from streamdiff_al.normal_equations import NormalEquations
 
 _LAPLACIANS: Mapping[int, NDArray[np.float64]] = {
     5: np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]),

@@ -8,15 +8,15 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from scipy.ndimage import label, maximum_filter
 
-from streamdiff.imaging.psf_mean import pad_stamp
+from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model.psf import fwhm
 from streamdiff_coadd.mean import MeanCoadder
+from streamdiff_coadd.pixel_loops import medians
 from streamdiff_coadd.running_mean import RunningMean
 from streamdiff_coadd.stack import Stack, StackInput
 
 # Two values can not tell which of them is the odd one out.
 MIN_EPOCHS = 3
-ROWS = 64
 # Pixels beside a clipped one are clipped from here on [sigma].
 GROW_SIGMA = 2.5
 # The variance of a median of n is pi / 2 that of the mean.
@@ -37,8 +37,8 @@ class ClippedMeanCoadder(MeanCoadder):
 
     Attributes
     ----------
-    bad, scale, min_stars, min_inputs
-        See `MeanCoadder`.
+    bad, scale, min_stars, max_seeing_arcsec, best_fraction, min_inputs
+        See `MeanCoadder`, which tells of the others, too.
     n_sigma : float
         Smallest deviation that is clipped [sigma].
     star_tolerance : float
@@ -59,10 +59,11 @@ class ClippedMeanCoadder(MeanCoadder):
     def _clipped(
         self, item: StackInput, model: "_Model", allowance: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        n = np.maximum(model.n_usable, 1)
-        sigma = np.sqrt(item.variance() * (1 + np.float32(MEDIAN_VARIANCE) / n))
-        excess = np.abs(item.image() - model.median) - allowance
-        testable = item.usable & (model.n_usable >= MIN_EPOCHS)
+        layer = item.load()
+        n = np.maximum(model.n_usable, np.float32(1))
+        sigma = np.sqrt(layer.variance() * (1 + np.float32(MEDIAN_VARIANCE) / n))
+        excess = np.abs(layer.image() - model.median) - allowance
+        testable = layer.usable() & (model.n_usable >= MIN_EPOCHS)
         deviant = testable & (excess > GROW_SIGMA * sigma)
         seeds = deviant & (excess > self.n_sigma * sigma)
         labels, n_labels = label(deviant, EIGHT_NEIGHBOURS)
@@ -80,7 +81,7 @@ class _Model:
     ----------
     median : ndarray of float32, shape (ny, nx)
         Of the usable pixels; 0 where there are none.
-    n_usable : ndarray of int32, shape (ny, nx)
+    n_usable : ndarray of uint16, shape (ny, nx)
     peaks : ndarray of float32, shape (ny, nx)
         Highest value of the median nearby, not negative.
     psf_differences : tuple of float
@@ -88,7 +89,7 @@ class _Model:
     """
 
     median: NDArray[np.float32]
-    n_usable: NDArray[np.int32]
+    n_usable: NDArray[np.uint16]
     peaks: NDArray[np.float32]
     psf_differences: tuple[float, ...]
 
@@ -102,34 +103,32 @@ def _model(stack: Stack) -> _Model:
     return _Model(
         median=median,
         n_usable=n_usable,
-        peaks=np.maximum(peaks, np.float32(0)),
+        # A sky that has not been subtracted is no star.
+        peaks=np.maximum(peaks - np.median(median[::3, ::3]), 0),
         psf_differences=tuple(
             float(np.abs(stamp - typical).max() / typical.max()) for stamp in stamps
         ),
     )
 
 
-def _median(stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    shape = stack.inputs[0].warp.shape
-    median, n_usable = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
-    for start in range(0, shape[0], ROWS):
-        rows = slice(start, start + ROWS)
-        # NaN is sorted to the end.
-        values = np.stack(
-            [np.where(i.usable[rows], i.image(rows), np.nan) for i in stack.inputs], -1
+def _median(stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    median, n_usable = (
+        np.zeros(stack.shape, np.float32),
+        np.zeros(stack.shape, np.uint16),
+    )
+    for rows in stack.strips():
+        box = (rows, slice(0, stack.shape[1]))
+        layers = [item.load() for item in stack.inputs]
+        values = np.array(
+            [np.where(i.usable(box), i.image(box), np.float32(np.nan)) for i in layers]
         )
-        values.sort(axis=-1)
-        n = np.isfinite(values).sum(axis=-1)
-        middle = [np.maximum(k, 0)[..., np.newaxis] for k in ((n - 1) // 2, n // 2)]
-        low, high = (np.take_along_axis(values, k, -1)[..., 0] for k in middle)
-        median[rows] = np.where(n > 0, (low + high) / 2, 0)
-        n_usable[rows] = n
+        medians(values, median[rows], n_usable[rows])
     return median, n_usable
 
 
 def _centre_stamps(stack: Stack) -> list[NDArray[np.float64]]:
     """Return the PSFs in the middle of the patch, all of one shape."""
-    height, width = stack.inputs[0].warp.shape
+    height, width = stack.shape
     stamps = [i.psf.centred_at((width - 1) / 2, (height - 1) / 2) for i in stack.inputs]
     side_y, side_x = np.max([s.shape for s in stamps], axis=0)
     return [pad_stamp(stamp, (side_y, side_x)) for stamp in stamps]

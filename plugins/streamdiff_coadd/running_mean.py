@@ -1,18 +1,20 @@
 """The weighted mean of a stack, one input after the other."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.psf_mean import Nodes, mean_psf
+from streamdiff.imaging.outline import count_areas
 from streamdiff.model import NO_PLANES, Exposure, MaskPlane, TemplateId
+from streamdiff.model.coadd_psf import coadd_psf
+from streamdiff_coadd.layer import Layer
+from streamdiff_coadd.mask_rules import MaskRules
 from streamdiff_coadd.stack import Stack, StackInput
 
-# A pixel is saturated if more than this share of its weight was lost to SAT.
-MAX_SATURATED_WEIGHT = 0.1
-# What was detected on one input says nothing about the coadd.
-DROPPED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE | MaskPlane.EDGE
+_ALL = slice(None)
+_BAND_PIXELS = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,11 +27,14 @@ class MeanImage:
     n_image : ndarray of int32, shape (ny, nx)
     clipped_fraction : float
         Of the usable pixels of all inputs.
+    input_map : ndarray of uint8 or None
+        See `streamdiff.model.Coadd`.
     """
 
     exposure: Exposure
     n_image: NDArray[np.int32]
     clipped_fraction: float
+    input_map: NDArray[np.uint8] | None
 
 
 class RunningMean:
@@ -39,54 +44,62 @@ class RunningMean:
     ----------
     stack : Stack
         With at least one input.
-    bad : MaskPlane
-        Planes whose pixels do not count.
+    rules : MaskRules
+    input_map : bool
+        Whether to note which inputs contribute to each pixel.
     """
 
-    def __init__(self, stack: Stack, bad: MaskPlane) -> None:
-        shape = stack.inputs[0].warp.shape
-        self._stack, self._bad = stack, bad
-        self._weight, self._flux, self._noise, self._power = (
-            np.zeros(shape, np.float32) for _ in range(4)
+    def __init__(
+        self, stack: Stack, rules: MaskRules, *, input_map: bool = False
+    ) -> None:
+        shape = stack.shape
+        self._stack, self._rules = stack, rules
+        n_bytes = -(-len(stack.ids) // 8)
+        self._input_map = np.zeros((n_bytes, *shape), np.uint8) if input_map else None
+        self._weight, self._flux, self._noise, self._power, self._offered = (
+            np.zeros(shape, np.float32) for _ in range(5)
         )
-        self._offered, self._saturated = (np.zeros(shape, np.float32) for _ in "os")
+        self._lost = {plane: np.zeros(shape, np.float32) for plane in rules.propagate}
         self._mask, self._n_image = (np.zeros(shape, np.int32) for _ in "mn")
-        self._nodes = Nodes.over(shape)
-        self._node_weights: list[NDArray[np.float64]] = []
         # Weights relative to their sum keep float32 sums in range.
         self._total = sum(i.weight for i in stack.inputs)
         self._n_clipped = self._n_usable = 0
 
     def add(self, item: StackInput, clipped: NDArray[np.bool_] | None = None) -> None:
         """Add an input of the stack, without the pixels that are clipped."""
-        usable = item.usable if clipped is None else item.usable & ~clipped
-        weight = item.weight / self._total
-        self._add_values(item, usable, np.float32(weight))
-        self._add_bits(item, usable, np.float32(weight))
-        if clipped is not None:
-            removed = clipped & item.usable
-            self._mask[removed] |= MaskPlane.CLIPPED
-            self._n_clipped += int(removed.sum())
-        self._n_usable += int(item.usable.sum())
-        self._node_weights.append(weight * self._nodes.mean_around(usable))
+        layer = item.load()
+        for rows in self._bands():
+            offered = layer.usable((rows, _ALL))
+            usable = offered if clipped is None else offered & ~clipped[rows]
+            self._n_usable += int(np.count_nonzero(offered))
+            self._n_clipped += int(np.count_nonzero(offered & ~usable))
+            self._mask[rows][offered & ~usable] |= MaskPlane.CLIPPED
+            self._add_values(layer, rows, usable, item.weight / self._total)
+            self._add_bits(layer, rows, usable)
+            self._add_lost(layer, rows, offered, item.weight / self._total)
+            if self._input_map is not None:
+                byte, bit = divmod(item.number, 8)
+                self._input_map[byte, rows] |= usable.astype(np.uint8) << bit
 
     def result(self, template_id: TemplateId) -> MeanImage:
         """Return the mean of what has been added."""
         inputs = self._stack.inputs
-        empty = self._weight <= 0
-        total = np.where(empty, np.float32(1), self._weight)
-        factor = np.ones(total.shape, np.float32)
-        np.divide(self._power, self._noise, out=factor, where=~empty)
+        image, variance, factor = (np.empty_like(self._flux) for _ in "ivf")
+        for rows in self._bands():
+            empty = self._weight[rows] <= 0
+            total = np.where(empty, np.float32(1), self._weight[rows])
+            image[rows] = self._flux[rows] / total
+            noise = np.where(empty, np.float32(1), self._noise[rows])
+            variance[rows] = np.where(empty, np.float32(np.inf), noise / total**2)
+            factor[rows] = np.where(empty, np.float32(1), self._power[rows] / noise)
         exposure = Exposure(
             id=template_id,
-            image=np.asarray(self._flux / total, np.float32),
-            variance=np.where(empty, np.float32(np.inf), self._noise / total**2),
-            mask=self._final_mask(empty),
-            wcs=inputs[0].warp.wcs,
-            psf=mean_psf(
-                [i.psf for i in inputs], np.array(self._node_weights), self._nodes
-            ),
-            exposure_time_s=float(np.sum([i.warp.exposure_time_s for i in inputs])),
+            image=image,
+            variance=variance,
+            mask=self._final_mask(),
+            wcs=self._stack.wcs,
+            psf=coadd_psf([i.psf_component for i in inputs], self._stack.shape),
+            exposure_time_s=float(np.sum([i.exposure_time_s for i in inputs])),
             photometric=self._stack.photometric,
             covariance_factor=factor,
         )
@@ -94,36 +107,54 @@ class RunningMean:
             exposure=exposure,
             n_image=self._n_image,
             clipped_fraction=self._n_clipped / max(self._n_usable, 1),
+            input_map=self._input_map,
         )
 
+    def _bands(self) -> Iterator[slice]:
+        """Yield the rows in bands that the caches of a processor hold."""
+        height, width = self._stack.shape
+        step = max(_BAND_PIXELS // width, 1)
+        for start in range(0, height, step):
+            yield slice(start, start + step)
+
     def _add_values(
-        self, item: StackInput, usable: NDArray[np.bool_], weight: np.float32
+        self, layer: Layer, rows: slice, usable: NDArray[np.bool_], weight: float
     ) -> None:
-        variance = np.where(usable, item.variance(), np.float32(0))
-        self._flux += weight * np.where(usable, item.image(), np.float32(0))
-        self._noise += weight**2 * variance
-        self._power += weight**2 * variance * np.float32(item.warp.covariance_factor)
-        self._weight += weight * usable
-        self._n_image += usable
+        box, share = (rows, _ALL), np.float32(weight)
+        noise = share**2 * np.where(usable, layer.variance(box), np.float32(0))
+        self._flux[rows] += share * np.where(usable, layer.image(box), np.float32(0))
+        self._noise[rows] += noise
+        self._power[rows] += noise * layer.covariance_factor(box)
+        self._weight[rows] += share * usable
+        self._n_image[rows] += usable
 
-    def _add_bits(
-        self, item: StackInput, usable: NDArray[np.bool_], weight: np.float32
-    ) -> None:
-        mask = item.warp.mask
-        self._mask |= np.where(usable, mask & ~np.int32(DROPPED), np.int32(0))
-        self._mask[MaskPlane.EDGE.in_mask(mask)] |= MaskPlane.SENSOR_EDGE
-        has_data = ~MaskPlane.NO_DATA.in_mask(mask)
-        excluding = self._bad & ~MaskPlane.NO_DATA
+    def _add_bits(self, layer: Layer, rows: slice, usable: NDArray[np.bool_]) -> None:
+        """Add what the coadd inherits of the mask of an input."""
+        mask, bits = layer.warp.mask[rows], self._mask[rows]
+        bits |= np.where(usable, self._rules.inherited(mask), np.int32(0))
+        bits[MaskPlane.EDGE.in_mask(mask)] |= MaskPlane.SENSOR_EDGE
+        excluding = layer.bad & ~MaskPlane.NO_DATA
         if excluding != NO_PLANES:
-            self._mask[excluding.in_mask(mask) & has_data] |= MaskPlane.REJECTED
-        saturated = MaskPlane.SAT.in_mask(mask) & ~item.usable
-        self._saturated += weight * saturated
-        self._offered += weight * (has_data | saturated)
+            rejected = excluding.in_mask(mask) & ~MaskPlane.NO_DATA.in_mask(mask)
+            bits[rejected] |= MaskPlane.REJECTED
 
-    def _final_mask(self, empty: NDArray[np.bool_]) -> NDArray[np.int32]:
+    def _add_lost(
+        self, layer: Layer, rows: slice, offered: NDArray[np.bool_], weight: float
+    ) -> None:
+        """Add the weight that was lost to planes, and that there was to lose."""
+        mask = layer.warp.mask[rows]
+        has_data = ~MaskPlane.NO_DATA.in_mask(mask)
+        for plane, total in self._lost.items():
+            lost = plane.in_mask(mask) & ~offered
+            total[rows] += np.float32(weight) * lost
+            has_data |= lost
+        self._offered[rows] += np.float32(weight) * has_data
+
+    def _final_mask(self) -> NDArray[np.int32]:
         mask = self._mask.copy()
-        mask[self._n_image < len(self._stack.inputs)] |= MaskPlane.INEXACT_PSF
-        saturated = self._saturated > MAX_SATURATED_WEIGHT * self._offered
-        mask[saturated] |= MaskPlane.SAT
-        mask[empty] |= MaskPlane.NO_DATA
+        expected = count_areas([i.area for i in self._stack.inputs], mask.shape)
+        mask[self._n_image < expected] |= MaskPlane.INEXACT_PSF
+        for plane, lost in self._lost.items():
+            mask[lost > self._rules.propagate[plane] * self._offered] |= plane
+        mask[self._weight <= 0] |= MaskPlane.NO_DATA
         return mask

@@ -5,8 +5,14 @@ from collections.abc import Callable, Mapping
 from streamdiff.hookspecs import hookimpl
 from streamdiff.stages import Decorrelator
 from streamdiff_decorrelation.decorrelate import NoDecorrelator, WhiteningDecorrelator
+from streamdiff_decorrelation.propagate import VariancePlane
 
-__all__ = ["NoDecorrelator", "WhiteningDecorrelator", "streamdiff_decorrelators"]
+__all__ = [
+    "NoDecorrelator",
+    "VariancePlane",
+    "WhiteningDecorrelator",
+    "streamdiff_decorrelators",
+]
 
 
 @hookimpl

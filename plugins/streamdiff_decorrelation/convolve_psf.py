@@ -4,15 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from streamdiff.imaging.kernel_field import KernelField
 from streamdiff.model import ConstantPsf, GridPsf, PolynomialPsf, Psf
-from streamdiff_decorrelation.whitening import SpatialFilter
 
 # What may be cut off a PSF: this part of the sum of its absolute values.
 _CUT = 3e-4
-_NODES = 5
+# Nodes along an axis, at least, and at most.
+_NODES, _MOST_NODES = 5, 9
 
 
-def convolve_psf(psf: Psf, spatial: SpatialFilter, image_shape: tuple[int, int]) -> Psf:
+def convolve_psf(psf: Psf, field: KernelField, image_shape: tuple[int, int]) -> Psf:
     """Return the PSF of an image that was convolved with a filter.
 
     Its kind is kept where the filter is constant; otherwise it is a `GridPsf`.
@@ -20,37 +21,41 @@ def convolve_psf(psf: Psf, spatial: SpatialFilter, image_shape: tuple[int, int])
     Parameters
     ----------
     psf : Psf
-    spatial : SpatialFilter
+    field : KernelField
     image_shape : tuple of int
         (height, width) of the image.
     """
-    if spatial.is_constant and isinstance(psf, ConstantPsf):
-        return ConstantPsf(_trimmed(_convolved(psf.stamp, spatial.at(0, 0))))
-    if spatial.is_constant and isinstance(psf, PolynomialPsf):
-        terms = _convolved(psf.coefficients, spatial.at(0, 0))
+    if field.is_constant and isinstance(psf, ConstantPsf):
+        return ConstantPsf(_trimmed(_convolved(psf.stamp, field.kernels[0])))
+    if field.is_constant and isinstance(psf, PolynomialPsf):
+        terms = _convolved(psf.coefficients, field.kernels[0])
         return PolynomialPsf(coefficients=_trimmed(terms), image_shape=psf.image_shape)
-    x, y = _nodes(psf, image_shape, constant=spatial.is_constant)
-    stamps = [
-        [_convolved(psf.centred_at(u, v), spatial.at(u, v)) for u in x] for v in y
-    ]
-    return GridPsf(stamps=_trimmed(np.array(stamps)), x=x, y=y)
+    x, y = _nodes(psf, field, image_shape)
+    stamps = np.array([[psf.centred_at(u, v) for u in x] for v in y])
+    return GridPsf(stamps=_trimmed(_convolved(stamps, field.on_grid(x, y))), x=x, y=y)
 
 
 def _nodes(
-    psf: Psf, image_shape: tuple[int, int], *, constant: bool
+    psf: Psf, field: KernelField, image_shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if isinstance(psf, GridPsf) and (constant or min(psf.x.size, psf.y.size) >= _NODES):
+    needed = [min(max(n, _NODES), _MOST_NODES) for n in field.nodes.shape]
+    if isinstance(psf, GridPsf) and (
+        field.is_constant or (psf.y.size >= needed[0] and psf.x.size >= needed[1])
+    ):
         return psf.x, psf.y
-    height, width = image_shape
-    x, y = (np.linspace(0, max(n - 1, 1), _NODES) for n in (width, height))
+    y, x = (
+        np.linspace(0, max(n - 1, 1), count)
+        for n, count in zip(image_shape, needed, strict=True)
+    )
     return x, y
 
 
 def _convolved(
-    stamps: NDArray[np.float64], kernel: NDArray[np.float64]
+    stamps: NDArray[np.float64], kernels: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return stamps, shape (..., ky, kx), larger by the kernel."""
-    kernels = kernel.reshape((1,) * (stamps.ndim - 2) + kernel.shape)
+    """Return stamps, shape (..., ky, kx), larger by the kernels; one may be for all."""
+    missing = stamps.ndim - kernels.ndim
+    kernels = kernels.reshape((1,) * missing + kernels.shape)
     convolved: NDArray[np.float64] = signal.fftconvolve(stamps, kernels, axes=(-2, -1))
     return convolved
 

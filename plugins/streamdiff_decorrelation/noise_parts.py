@@ -1,89 +1,170 @@
 """The noise that each of the two exposures adds to a difference."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from streamdiff.errors import SubtractionError
 from streamdiff.imaging.interpolate import fill_unusable
-from streamdiff.imaging.noise import typical_variance
-from streamdiff.model import (
-    UNUSABLE,
-    Convolved,
-    Difference,
-    Exposure,
-    FluxScale,
-    MaskPlane,
-)
+from streamdiff.model import UNUSABLE, Convolved, Difference, Exposure, FluxScale
+from streamdiff_decorrelation.noise_levels import noise_levels
 
-_NOT_SKY = UNUSABLE | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
 # Beyond this ratio, whitening would be the deconvolution of one image.
 _MAX_RATIO = 1e4
+# The noise that whitening leaves changes by less than half of what the ratio does.
+_CONSTANT = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """One exposure on the flux scale of a difference.
+
+    Attributes
+    ----------
+    exposure : Exposure
+    scale : float
+        Flux of a star in the difference over that in the exposure.
+    """
+
+    exposure: Exposure
+    scale: float
+
+    @property
+    def image(self) -> NDArray[np.float32]:
+        """Return the image without holes; shape (ny, nx)."""
+        unusable = UNUSABLE.in_mask(self.exposure.mask)
+        filled = fill_unusable(self.exposure.image, unusable)
+        return filled if self.scale == 1 else filled * np.float32(self.scale)
+
+    @property
+    def power(self) -> NDArray[np.float32]:
+        """Return the noise power at frequency 0, without holes; shape (ny, nx)."""
+        exposure = self.exposure
+        unusable = UNUSABLE.in_mask(exposure.mask)
+        unusable |= exposure.variance < 0
+        factor = np.float32(self.scale**2) * exposure.covariance_factor
+        return fill_unusable(exposure.variance * factor, unusable)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoiseRatio:
+    """Noise power of the one part over that of the other, over the image.
+
+    Attributes
+    ----------
+    cells : ndarray of float64, shape (cy, cx)
+        In cells that are the equal parts of the image.
+    image_shape : tuple of int
+        (height, width) of the image.
+    limited : float
+        Part of the cells whose ratio is larger than the largest that is used.
+    """
+
+    cells: NDArray[np.float64]
+    image_shape: tuple[int, int]
+    limited: float = 0.0
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Return whether one value serves everywhere."""
+        return bool(np.ptp(np.log(self.cells)) < _CONSTANT)
+
+    def at(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return the ratio at positions, continuous in them; the shape is theirs."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        if self.is_constant:
+            return np.full(x.shape, np.median(self.cells))
+        where = [
+            (p + 0.5) / n * c + 0.5
+            for p, n, c in zip((y, x), self.image_shape, self.cells.shape, strict=True)
+        ]
+        logs = _continued(np.log(self.cells))
+        ratio: NDArray[np.float64] = np.exp(
+            ndimage.map_coordinates(logs, where, order=1, mode="nearest")
+        )
+        return np.minimum(ratio, _MAX_RATIO)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Return the range of the ratio over the image."""
+        return {
+            "decorrelation_noise_ratio": float(np.median(self.cells)),
+            "decorrelation_noise_ratio_min": float(self.cells.min()),
+            "decorrelation_noise_ratio_max": float(self.cells.max()),
+            "decorrelation_noise_ratio_limited": self.limited,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NoiseParts:
-    """Noise powers at frequency 0, on the flux scale of a difference.
+    """The two exposures in the roles that they play in the noise of a difference.
 
     Attributes
     ----------
-    unconvolved, convolved : ndarray of float32, shape (ny, nx)
-        Of the exposure that was left as it was, and of the other one before its
-        convolution. Finite everywhere.
-    ratio : float
-        Typical power of the second in blank sky over that of the first.
-    covariance_factor : float or ndarray of float32, shape (ny, nx)
-        Of the exposure that was left as it was.
+    fixed : Part
+        The exposure whose noise stayed white, or that was convolved with a kernel
+        of its own, where both were.
+    matched : Part
+        The one that was convolved with the matching kernel.
     """
 
-    unconvolved: NDArray[np.float32]
-    convolved: NDArray[np.float32]
-    ratio: float
-    covariance_factor: float | NDArray[np.float32]
+    fixed: Part
+    matched: Part
 
     @classmethod
     def of(
         cls, difference: Difference, science: Exposure, template: Exposure
     ) -> "NoiseParts":
-        """Return what two exposures add to their difference.
+        """Return what two exposures add to their difference."""
+        on_template = difference.flux_scale is FluxScale.TEMPLATE
+        unit = 1 / difference.kernel_sum if on_template else 1.0
+        parts = [
+            Part(exposure=science, scale=unit),
+            Part(exposure=template, scale=unit * difference.kernel_sum),
+        ]
+        if difference.convolved is Convolved.SCIENCE:
+            parts.reverse()
+        return cls(fixed=parts[0], matched=parts[1])
+
+    def ratio(self, cells: tuple[int, int]) -> NoiseRatio:
+        """Return the noise power of the matched part over that of the fixed one.
 
         Raises
         ------
         SubtractionError
             If neither exposure has a pixel of positive variance.
         """
-        scaled = [(science, 1.0), (template, difference.kernel_sum)]
-        if difference.flux_scale is FluxScale.TEMPLATE:
-            scaled = [(e, scale / difference.kernel_sum) for e, scale in scaled]
-        if difference.convolved is Convolved.SCIENCE:
-            scaled.reverse()
-        (fixed, _), _ = scaled
-        unconvolved, convolved = (_power(e, scale) for e, scale in scaled)
-        low, high = (_level(e, scale) for e, scale in scaled)
-        if not low + high > 0:
+        fixed, matched = (
+            noise_levels(part.exposure, cells) * part.scale**2
+            for part in (self.fixed, self.matched)
+        )
+        if not (fixed + matched > 0).all():
             raise SubtractionError(
-                f"{difference.id}: no pixel of science image or template has a "
-                "positive variance: the noise of their difference is unknown"
+                f"{self.fixed.exposure.id}, {self.matched.exposure.id}: no pixel of "
+                "either has a positive variance: the noise of their difference is "
+                "unknown"
             )
-        return cls(
-            unconvolved=unconvolved,
-            convolved=convolved,
-            ratio=high / max(low, high / _MAX_RATIO),
-            covariance_factor=fixed.covariance_factor,
+        # A ratio of no noise at all does nothing.
+        smallest, total = 1 / _MAX_RATIO, fixed + matched
+        ratio = np.maximum(matched, total * smallest) / np.maximum(
+            fixed, total * smallest
+        )
+        return NoiseRatio(
+            cells=ratio,
+            image_shape=self.fixed.exposure.shape,
+            limited=float(np.mean(fixed < total * smallest)),
         )
 
 
-def _power(exposure: Exposure, scale: float) -> NDArray[np.float32]:
-    power = exposure.variance * np.float32(scale**2) * exposure.covariance_factor
-    power = np.where(power >= 0, power, np.nan)
-    return fill_unusable(power, UNUSABLE.in_mask(exposure.mask))
-
-
-def _level(exposure: Exposure, scale: float) -> float:
-    """Return the typical power in blank sky, or anywhere if no sky is blank."""
-    power = np.asarray(exposure.variance * exposure.covariance_factor)
-    level = typical_variance(power, ~_NOT_SKY.in_mask(exposure.mask))
-    if np.isnan(level):
-        level = typical_variance(power, np.ones(power.shape, bool))
-    return 0.0 if np.isnan(level) else level * scale**2
+def _continued(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values of cells with one more on every side, which continue the slope."""
+    for axis, number in enumerate(cells.shape):
+        margins = [(int(axis == a), int(axis == a)) for a in (0, 1)]
+        if number > 1:
+            cells = np.pad(cells, margins, mode="reflect", reflect_type="odd")
+        else:
+            cells = np.pad(cells, margins, mode="edge")
+    return cells

@@ -1,8 +1,8 @@
-"""The filter that whitens the noise of a difference: DMTN-021, Reiss & Lupton 2016.
+"""The filters that whiten the noise of a difference: DMTN-021, Reiss & Lupton 2016.
 
 A difference is the sum of one image as it was, with noise power u, and one that was
-convolved with a kernel of unit sum and transform kappa, with noise power c, both on
-the flux scale of the difference. The power of its noise is u + c |kappa|^2; the filter
+convolved with a kernel of transform kappa, with noise power c before, both on the
+flux scale of the difference. The power of its noise is u + c |kappa|^2; the filter
 
     psi = sqrt((u + c) / (u + c |kappa|^2))
 
@@ -10,160 +10,151 @@ makes it u + c at all frequencies. Since kappa is 1 at frequency 0, so is psi: f
 are kept. With science variance s, template variance t, and a kernel of sum K that
 convolves the template, u = s and c = K^2 t give the DMTN's formula; a convolved
 science image, or a difference that was divided by K, only change u and c.
+
+Where the other image was convolved, too, with a kernel of transform G, the power is
+u |G|^2 + c |kappa|^2. Dividing it out of the difference, where all of it may be as
+good as 0, would raise the rounding errors; so the two images are filtered anew, with
+psi |G| and psi kappa conj(G) / |G|. The phase of G is in neither: it does not change
+the noise, and the shorter filters are those without.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from streamdiff.imaging.convolve import convolve, convolve_varying
+from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
 from streamdiff.model import MatchingKernel
+from streamdiff_decorrelation.noise_parts import NoiseRatio
 
 # What may be cut off a filter: this part of the sum of its absolute values.
 _CUT = 1e-3
-# The filter reaches farther than the kernel where the convolved image is the noisier.
+# Filters reach farther than the kernels where the convolved image is the noisier.
 _GRID_PER_KERNEL, _MIN_GRID = 4, 65
-# The image and a variance plane are convolved with filters at the same positions.
-_KEPT_POSITIONS = 8192
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SpatialFilter:
-    """A filter that may vary over an image.
-
-    Attributes
-    ----------
-    at : callable
-        The filter at the position (x, y) [pixel]; it sums to 1.
-    shape : tuple of int
-        Its odd sides (ky, kx), the same everywhere.
-    is_constant : bool
-        Whether it is the same everywhere.
-    """
-
-    at: Callable[[float, float], NDArray[np.float64]]
-    shape: tuple[int, int]
-    is_constant: bool
-
-    def convolve(
-        self, plane: NDArray[np.float32], *, power: int = 1
-    ) -> NDArray[np.float32]:
-        """Return a plane convolved with a power of the filter.
-
-        The plane is finite; its mirror image continues it beyond the border.
-        """
-        if self.is_constant:
-            return convolve(plane, self.at(0, 0) ** power, border="mirror")
-
-        def kernel_at(x: float, y: float) -> NDArray[np.float64]:
-            kernel: NDArray[np.float64] = self.at(x, y) ** power
-            return kernel
-
-        return convolve_varying(plane, kernel_at, self.shape, border="mirror")
+# Nodes along an axis that follow a kernel, and the most that follow the noise.
+_NODES, _MOST_NODES = 9, 33
+# Where |G| is smaller, a fitted matching kernel is wrong by more than its value, and
+# the science image holds next to nothing: there, it is left alone with its noise.
+_NOTHING = 1e-3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Whitening:
-    """The whitening filter of one difference, as a function of position.
+    """The filters of one difference, as a function of position.
 
     Attributes
     ----------
     matching_kernel : MatchingKernel
-        Kernel of the convolved image; its sum does not matter.
-    noise_ratio : float
-        c / u: noise power of the image that was convolved, before it was, over
-        that of the other one, both on the flux scale of the difference.
+        Its sum at the centre does not matter.
+    noise_ratio : NoiseRatio
+        c / u.
+    fixed_kernel : ndarray of float64, shape (ky, kx), or None
+        Kernel, of odd sides and sum 1, that the other image was convolved with.
     """
 
     matching_kernel: MatchingKernel
-    noise_ratio: float
+    noise_ratio: NoiseRatio
+    fixed_kernel: NDArray[np.float64] | None = None
 
     @cached_property
-    def filter(self) -> SpatialFilter:
-        """Return psi."""
-        height, width = self.matching_kernel.image_shape
-        centre = self._kappa((width - 1) / 2, (height - 1) / 2)
-        side = 2 * _reach(_stamp(_psi(centre, self.noise_ratio))) + 1
-
-        def at(x: float, y: float) -> NDArray[np.float64]:
-            psi = _psi(self._kappa(x, y), self.noise_ratio)
-            return _cropped(_stamp(psi), (side, side))
-
-        return self._spatial(at, (side, side))
+    def fixed(self) -> "NodeFilters":
+        """Return the filter of the image that was not convolved, or not with kappa."""
+        return NodeFilters(stamps=_cropped(self._filters[0]), nodes=self._nodes)
 
     @cached_property
-    def matched_filter(self) -> SpatialFilter:
-        """Return psi convolved with the matching kernel."""
-        (height, width), (ky, kx) = self.filter.shape, self.matching_kernel.shape
-        shape = min(height + ky - 1, self._grid), min(width + kx - 1, self._grid)
+    def matched(self) -> "NodeFilters":
+        """Return the filter, and kernel in one, of the image that was convolved."""
+        return NodeFilters(stamps=_cropped(self._filters[1]), nodes=self._nodes)
 
-        def at(x: float, y: float) -> NDArray[np.float64]:
-            kappa = self._kappa(x, y)
-            return _cropped(_stamp(_psi(kappa, self.noise_ratio) * kappa), shape)
+    @cached_property
+    def _nodes(self) -> Nodes:
+        needed = [1, 1] if self.matching_kernel.order == 0 else [_NODES, _NODES]
+        if not self.noise_ratio.is_constant:
+            # Every corner of every cell.
+            needed = [max(_NODES, c + 1) for c in self.noise_ratio.cells.shape]
+        height, width = (min(n, _MOST_NODES) for n in needed)
+        return Nodes.spread(self.matching_kernel.image_shape, (height, width))
 
-        return self._spatial(at, shape)
+    @cached_property
+    def _filters(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return both filters at the nodes; shape (n_nodes, side, side)."""
+        x, y = self._nodes.positions
+        kernel = self.matching_kernel
+        kernels = np.tensordot(kernel.weights(x, y).T, kernel.basis, 1)
+        matched = self._transform(kernels / kernel.centre_sum)
+        fixed = np.ones((1, 1), np.float32)
+        if self.fixed_kernel is not None:
+            own = self._transform(self.fixed_kernel)
+            fixed = np.sqrt(np.square(np.abs(own)) + np.float32(_NOTHING**2))
+            matched = matched * np.conj(own) / fixed
+        ratio = self.noise_ratio.at(x, y).astype(np.float32).reshape(-1, 1, 1)
+        power = np.square(fixed) + ratio * np.square(np.abs(matched))
+        white = 1 + ratio * np.square(np.abs(matched[:, :1, :1]))
+        psi = np.sqrt(white / power)
+        return self._stamps(psi * fixed), self._stamps(psi * matched)
 
-    def _spatial(
-        self,
-        at: Callable[[float, float], NDArray[np.float64]],
-        shape: tuple[int, int],
-    ) -> SpatialFilter:
-        return SpatialFilter(
-            at=lru_cache(_KEPT_POSITIONS)(at),
-            shape=shape,
-            is_constant=self.matching_kernel.order == 0,
+    @cached_property
+    def _side(self) -> int:
+        shapes = [self.matching_kernel.shape]
+        if self.fixed_kernel is not None:
+            shapes.append(self.fixed_kernel.shape)
+        return max(_GRID_PER_KERNEL * max(max(s) for s in shapes) + 1, _MIN_GRID)
+
+    def _transform(self, kernels: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return transforms of kernels, shape (..., ky, kx), about their middles."""
+        ky, kx = kernels.shape[-2:]
+        shape = *kernels.shape[:-2], self._side, self._side
+        grid = np.zeros(shape, np.float32)
+        grid[..., :ky, :kx] = kernels
+        transform: NDArray[np.complex64] = fft.rfft2(
+            np.roll(grid, (-(ky // 2), -(kx // 2)), axis=(-2, -1))
         )
+        return transform
 
-    @property
-    def _grid(self) -> int:
-        return max(_GRID_PER_KERNEL * max(self.matching_kernel.shape) + 1, _MIN_GRID)
-
-    def _kappa(self, x: float, y: float) -> NDArray[np.complex128]:
-        """Return the transform of the kernel, made to sum to 1."""
-        kernel = self.matching_kernel.at(x, y)
-        ky, kx = kernel.shape
-        grid = np.zeros((self._grid, self._grid))
-        grid[:ky, :kx] = kernel / kernel.sum()
-        kappa: NDArray[np.complex128] = fft.rfft2(
-            np.roll(grid, (-(ky // 2), -(kx // 2)), axis=(0, 1))
+    def _stamps(self, transforms: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return kernels of transforms, centred on the middle of an odd square."""
+        stamps: NDArray[np.float32] = fft.fftshift(
+            fft.irfft2(transforms, s=(self._side, self._side)), axes=(-2, -1)
         )
-        return kappa
+        return stamps
 
 
-def _psi(kappa: NDArray[np.complex128], noise_ratio: float) -> NDArray[np.float64]:
-    psi: NDArray[np.float64] = np.sqrt(
-        (1 + noise_ratio) / (1 + noise_ratio * np.abs(kappa) ** 2)
-    )
-    return psi
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NodeFilters:
+    """A filter at the nodes of an image.
 
-
-def _stamp(transform: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the kernel of a transform, centred on the middle of an odd square."""
-    side = transform.shape[0]
-    stamp: NDArray[np.float64] = fft.fftshift(fft.irfft2(transform, s=(side, side)))
-    return stamp
-
-
-def _reach(stamp: NDArray[np.float64]) -> int:
-    """Return half the side of the square that holds nearly all of a stamp."""
-    size = np.abs(stamp)
-    y, x = np.indices(size.shape) - size.shape[0] // 2
-    radius = np.maximum(np.abs(y), np.abs(x))
-    held = np.cumsum(np.bincount(radius.ravel(), weights=size.ravel()))
-    return int(np.searchsorted(held, (1 - _CUT) * held[-1]))
-
-
-def _cropped(stamp: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the middle of a stamp that sums to 1, what was cut off spread over it.
-
-    A scale would change the variance that the filter leaves; an even addition
-    changes frequency 0 alone.
+    Attributes
+    ----------
+    stamps : ndarray of float64, shape (gy * gx, side, side)
+        Row by row; with odd sides.
+    nodes : Nodes
     """
-    cut_y, cut_x = ((n - k) // 2 for n, k in zip(stamp.shape, shape, strict=True))
-    middle = stamp[cut_y : cut_y + shape[0], cut_x : cut_x + shape[1]]
-    completed: NDArray[np.float64] = middle + (1 - middle.sum()) / middle.size
+
+    stamps: NDArray[np.float64]
+    nodes: Nodes
+
+    @cached_property
+    def field(self) -> KernelField:
+        """Return the filter as a function of position."""
+        return KernelField.of(self.stamps, self.nodes)
+
+    @cached_property
+    def power(self) -> NDArray[np.float64]:
+        """Return the sum of the squares, what white noise grows by; shape (gy, gx)."""
+        power: NDArray[np.float64] = np.square(self.stamps).sum(axis=(1, 2))
+        return power.reshape(self.nodes.shape)
+
+
+def _cropped(stamps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the middles of stamps that hold nearly all, of the same sums.
+
+    What was cut off is spread over the rest: a scale would change the variance that
+    the filter leaves, an even addition changes frequency 0 alone.
+    """
+    middles = trimmed(stamps, np.abs(stamps), _CUT).astype(float)
+    lost = stamps.sum(axis=(1, 2), dtype=float) - middles.sum(axis=(1, 2))
+    added = lost / np.prod(middles.shape[1:])
+    completed: NDArray[np.float64] = middles + added[:, np.newaxis, np.newaxis]
     return completed

@@ -1,26 +1,30 @@
 """What a significance map varies more than the variance plane accounts for.
 
 On real images, flat fields, fringes and resampling leave more noise in the sky than
-photons do, and the PSFs of bright stars are never matched to their photon noise. Both
-are measured on the map itself: its spread where there are no stars, and the part of
-the flux of stars that is left on them.
+photons do, and the PSFs of bright stars are never matched to their photon noise, nor
+their positions. All are measured on the map itself: its spread where there are no
+stars, by how much stars are off their places, and the part of their flux that is left
+on them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from streamdiff.imaging.noise import robust_std
+from streamdiff_detection.starlight import Starlight
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
 _STAR, _SKY = 200.0, 5.0
 _EMPTIEST = 0.25
 _MIN_STARS, _MIN_PIXELS, _MAX_PIXELS = 10, 1000, 100_000
 _PROBABILITY, _QUANTILE = 0.9, 1.645
-# A difference of which so much is left is none.
-_LARGEST = 10.0
+# So few stars tell by how much stars are off: one of them may have moved.
+_MIN_PLACES = 5
+# A difference of which so much is left is none; nor are stars so far off the same.
+_LARGEST, _FARTHEST = 10.0, 3.0
 # What stands out so much [sigma] is no sky, nor are the pixels around it.
 _SOURCE, _AROUND = 3.5, 9
 # Less is within the errors of what is measured, and of the variance plane.
@@ -35,67 +39,82 @@ class ExcessNoise:
     ----------
     spread : float
         Standard deviation in blank sky, 1 if the variance is right.
+    shift : float
+        Standard deviation of the positions of stars, along each axis [pixel].
     fraction : float
-        Standard deviation of what is left of stars, as a fraction of their flux.
+        Standard deviation of what else is left of stars, as a fraction of their
+        flux.
     """
 
     spread: float = 1.0
+    shift: float = 0.0
     fraction: float = 0.0
 
     def calibrated(
-        self, score: NDArray[np.float32], stars: NDArray[np.float32]
+        self, score: NDArray[np.float32], stars: Starlight
     ) -> NDArray[np.float32]:
-        """Return a map whose standard deviation is 1 everywhere.
+        """Return a map whose standard deviation is 1 everywhere; shape (ny, nx).
 
         Parameters
         ----------
-        score, stars : ndarray of float32, shape (ny, nx)
-            Significance of the difference, and of the stars around each pixel.
+        score : ndarray of float32, shape (ny, nx)
+            Significance of the difference.
+        stars : Starlight
         """
-        noise = np.sqrt(self.spread**2 + (self.fraction * stars) ** 2)
-        return np.asarray(score / noise, np.float32)
+        return np.asarray(score / self.noise(stars), np.float32)
 
-
-def stars_around(
-    template_score: NDArray[np.float32], width: float
-) -> NDArray[np.float32]:
-    """Return the highest significance within a width [pixel] of each pixel, >= 0."""
-    reach = 2 * int(np.ceil(width)) + 1
-    highest = ndimage.maximum_filter(template_score, reach)
-    return np.asarray(np.maximum(highest, np.float32(0)), np.float32)
+    def noise(self, stars: Starlight) -> NDArray[np.float32]:
+        """Return the standard deviation of the map; shape (ny, nx)."""
+        variance = np.float32(self.spread**2) + np.square(self.fraction * stars.around)
+        if self.shift > 0:
+            variance += np.float32(self.shift**2) * stars.slope_squared
+        return np.asarray(np.sqrt(variance), np.float32)
 
 
 def measure_excess(
     score: NDArray[np.float32],
-    stars: NDArray[np.float32],
+    stars: Starlight,
     usable: NDArray[np.bool_],
     *,
     trusted: bool = True,
+    settled: bool = False,
 ) -> ExcessNoise:
     """Return the excess noise of a map; none where it can not be measured.
 
     Parameters
     ----------
-    score, stars : ndarray of float32, shape (ny, nx)
+    score : ndarray of float32, shape (ny, nx)
+    stars : Starlight
     usable : ndarray of bool, shape (ny, nx)
     trusted : bool
         Whether the variance accounts for the noise of the sky at the least, and
         a spread near 1 is taken for 1.
+    settled : bool
+        Whether the map accounts for the positions of stars already.
     """
     if np.count_nonzero(usable) < _MIN_PIXELS:
         return ExcessNoise()
-    # Crowded fields have no blank sky: the emptiest part of them is to do.
-    sky = usable & (stars <= max(_SKY, float(np.quantile(stars[usable], _EMPTIEST))))
-    spread = robust_std(score[sky & ~_on_sources(score, sky)])
+    spread = _spread(score, stars.around, usable)
     if not spread > (_SIGNIFICANT_SPREAD if trusted else 0):
         spread = 1.0
-    on_star = usable & (stars >= _STAR)
+    shift = 0.0 if settled else _shift(score, stars, usable, spread)
+    excess = ExcessNoise(spread=spread, shift=shift)
+    on_star = usable & (stars.around >= _STAR)
     _, n_stars = ndimage.label(on_star)
     if n_stars < _MIN_STARS:
-        return ExcessNoise(spread=spread)
-    step = -(-np.count_nonzero(on_star) // _MAX_PIXELS)
-    left, light = (np.abs(v[on_star][::step]).astype(float) for v in (score, stars))
-    return ExcessNoise(spread=spread, fraction=_fraction(left, light, spread))
+        return excess
+    noise = excess.noise(stars)
+    return replace(excess, fraction=_fraction(score, noise, stars.around, on_star))
+
+
+def _spread(
+    score: NDArray[np.float32],
+    around: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+) -> float:
+    # Crowded fields have no blank sky: the emptiest part of them is to do.
+    sky = usable & (around <= max(_SKY, float(np.quantile(around[usable], _EMPTIEST))))
+    return robust_std(score[sky & ~_on_sources(score, sky)])
 
 
 def _on_sources(
@@ -107,19 +126,54 @@ def _on_sources(
     return around
 
 
-def _fraction(
-    left: NDArray[np.float64], light: NDArray[np.float64], spread: float
+def _shift(
+    score: NDArray[np.float32],
+    stars: Starlight,
+    usable: NDArray[np.bool_],
+    spread: float,
 ) -> float:
-    """Return the fraction of the light that makes usual what is left of it.
+    """Return by how much positions of stars scatter beyond their errors [pixel].
+
+    One star in ten may be off by any amount, and in a handful, one.
+    """
+    offset, error = stars.offsets(score, usable)
+    if len(offset) < 2 * _MIN_PLACES:
+        return 0.0
+    largest = _usual(offset, error * spread, np.ones_like(offset), _FARTHEST)
+    return largest if largest < _FARTHEST else 0.0
+
+
+def _fraction(
+    score: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    light: NDArray[np.float32],
+    where: NDArray[np.bool_],
+) -> float:
+    """Return the fraction of the light that makes usual what is left of it."""
+    step = -(-np.count_nonzero(where) // _MAX_PIXELS) or 1
+    size, sigma, unit = (v[where][::step].astype(float) for v in (score, noise, light))
+    return _usual(np.abs(size), sigma, unit, _LARGEST) if size.size else 0.0
+
+
+def _usual(
+    size: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    most: float,
+) -> float:
+    """Return how many units must be added to the noise that sizes are usual.
 
     Usual is that 90 % are within 1.645 sigma. Mismatch has long tails: a median
     would tell of the smooth parts of the residuals, not of their crests.
     """
 
-    def unusual(fraction: float) -> float:
-        noise = np.hypot(spread, fraction * light)
-        return float(np.quantile(left / noise, _PROBABILITY)) - _QUANTILE
+    def unusual(amount: float) -> float:
+        pulls = np.abs(size) / np.hypot(noise, amount * unit)
+        return float(np.quantile(pulls, _PROBABILITY, method="lower")) - _QUANTILE
 
-    if unusual(0) <= (_SIGNIFICANT_SPREAD - 1) * _QUANTILE:
+    tolerance = max(_SIGNIFICANT_SPREAD - 1, 1 / np.sqrt(len(size)))
+    if unusual(0) <= tolerance * _QUANTILE:
         return 0.0
-    return float(optimize.brentq(unusual, 0, _LARGEST, xtol=1e-6))
+    if unusual(most) > 0:
+        return most
+    return float(optimize.brentq(unusual, 0, most, xtol=1e-6))

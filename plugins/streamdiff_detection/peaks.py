@@ -48,7 +48,11 @@ class Peaks:
         return np.lexsort((self.x, self.y, np.rint(self.x), np.rint(self.y)))
 
 
-def find_peaks(score: NDArray[np.float32], threshold: float) -> Peaks:
+def find_peaks(
+    score: NDArray[np.float32],
+    threshold: float,
+    surface: NDArray[np.float32] | None = None,
+) -> Peaks:
     """Return the maxima above a threshold, and the minima below its negative.
 
     Parameters
@@ -57,17 +61,22 @@ def find_peaks(score: NDArray[np.float32], threshold: float) -> Peaks:
         Significance [sigma]; finite.
     threshold : float
         Least significance [sigma], positive.
+    surface : ndarray of float32, shape (ny, nx), optional
+        Whose extrema are meant, of the signs of ``score``; ``score`` itself by
+        default. Where noise varies from pixel to pixel, a source is where the flux
+        peaks, not where the noise is least.
 
     Notes
     -----
     An extremum exceeds its eight neighbours. The cost beyond one comparison per
     pixel grows with the number of pixels above the threshold.
     """
-    padded = np.pad(score, 1)
+    surface = score if surface is None else surface
+    padded = np.pad(surface, 1)
     row, column = np.nonzero(np.abs(score) >= threshold)
     value = score[row, column]
     sign = np.sign(value)
-    height = sign * value
+    height = sign * surface[row, column]
 
     def neighbour(dy: int, dx: int) -> NDArray[np.float32]:
         beside: NDArray[np.float32] = sign * padded[row + 1 + dy, column + 1 + dx]

@@ -7,22 +7,15 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from streamdiff.imaging.background import sky_background
-from streamdiff.imaging.significance import significance
+from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.model import (
     DETECTION_COLUMNS,
     DiaSources,
     Difference,
     MaskPlane,
-    Noise,
 )
 from streamdiff.model.ids import RANK_BITS
 from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
-from streamdiff_detection.excess_noise import (
-    ExcessNoise,
-    measure_excess,
-    stars_around,
-)
 from streamdiff_detection.footprints import (
     Footprints,
     mark_detected,
@@ -31,7 +24,9 @@ from streamdiff_detection.footprints import (
 from streamdiff_detection.neighbours import NeighbourRules, find_owners
 from streamdiff_detection.peaks import Peaks, find_peaks
 from streamdiff_detection.saturation import in_wings
-from streamdiff_detection.sharpness import is_sharp
+from streamdiff_detection.scoring import ScoreRules, levelled, scored
+from streamdiff_detection.sharpness import find_tracks, is_sharp
+from streamdiff_detection.trails import find_trails
 
 _MAX_SOURCES = 1 << RANK_BITS
 # A frame with more has failed: what is sorted out of these is enough.
@@ -68,6 +63,8 @@ class ScorePeaksFinder:
     min_width : float
         A DiaSource whose shorter axis is a smaller fraction of that of the PSF
         than this is a cosmic ray; 0 to accept any.
+    reject_trails : bool
+        Accept no DiaSource on long lines along rows and columns.
     background_box : int
         Side of the boxes [pixel] whose level is subtracted from the difference
         before; 0 for none.
@@ -78,8 +75,8 @@ class ScorePeaksFinder:
 
     Notes
     -----
-    A difference that comes with a score is taken at its word: ``min_power``,
-    ``background_box`` and ``relative_noise`` have no effect on it.
+    ``min_power`` has no effect on a difference that comes with a score, and the
+    background is subtracted from that.
     """
 
     threshold: Annotated[float, Gt(0)] = 5.0
@@ -93,6 +90,7 @@ class ScorePeaksFinder:
     wing_fwhm: Annotated[float, Ge(0)] = 2.0
     wing_growth: Annotated[float, Ge(0)] = 1.0
     min_width: Annotated[float, Ge(0), Le(1)] = 0.6
+    reject_trails: bool = True
     background_box: Annotated[int, Ge(0)] = 128
     relative_noise: Annotated[float, Ge(0)] | None = None
 
@@ -109,20 +107,29 @@ class ScorePeaksFinder:
         variance accounts for; see `ExcessNoise`. That also makes up for noise that
         stayed correlated, for the image as a whole but not for each part of it.
 
+        Trails are marked as STREAK, cosmic rays as CR; on both the score is 0.
+
         A DiaSource of two lobes is placed on the more significant one.
         """
-        difference = self._without_background(difference)
+        difference = levelled(difference, self._score_rules)
         ny, nx = difference.shape
         psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
         width = fwhm(psf)
-        raw = self._significance(difference)
-        score, excess = self._calibrated(raw, difference, width)
-        grow = self.grow * width / FWHM_PER_SIGMA
-        mask = mark_detected(difference.mask, score, self.threshold, grow)
-
-        peaks, metrics = self._accepted(
-            find_peaks(score, self.threshold), difference, psf
+        result = scored(difference, width, self._score_rules)
+        score, mask = self._without_trails(result.score, difference.mask, width)
+        peaks, sharp, metrics = self._accepted(
+            find_peaks(score, self.threshold, result.raw),
+            replace(difference, mask=mask),
+            psf,
         )
+        tracks = find_tracks(difference, sharp)
+        spoilt = dilate_by_disc(tracks, width)
+        peaks = peaks.take(~spoilt[peaks.row, peaks.column])
+        score = np.where(spoilt, np.float32(0), score)
+        mask = mask | np.where(tracks, np.int32(MaskPlane.CR), np.int32(0))
+        grow = self.grow * width / FWHM_PER_SIGMA
+        mask = mark_detected(mask, score, self.threshold, grow)
+
         owner = find_owners(peaks, psf, self._rules(width))
         sources = _table(peaks, owner, measure_footprints(mask, peaks, owner))
         n_sources = int(np.count_nonzero(owner == np.arange(len(peaks))))
@@ -130,19 +137,21 @@ class ScorePeaksFinder:
         metrics |= {
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
-            "score_std": excess.spread,
-            "relative_noise": excess.fraction,
+            "score_std": result.excess.spread,
+            "star_shift": result.excess.shift,
+            "relative_noise": result.excess.fraction,
         }
         return replace(difference, score=score, mask=mask, metrics=metrics), sources
 
     def _accepted(
         self, found: Peaks, difference: Difference, psf: NDArray[np.float64]
-    ) -> tuple[Peaks, dict[str, float]]:
-        """Return the peaks that may be sources, and how many are not for which rule."""
+    ) -> tuple[Peaks, Peaks, dict[str, float]]:
+        """Return peaks that may be sources, sharp ones, and how many no rule lets."""
         on_sky = found.take(~self._rejected(found, difference.mask))
         clear = on_sky.take(~self._in_wings(on_sky, difference.mask, fwhm(psf)))
         most = clear.take(clear.by_significance()[:_MAX_PEAKS])
-        peaks = most.take(~self._is_sharp(most, difference, psf))
+        is_sharp = self._is_sharp(most, difference, psf)
+        peaks, sharp = most.take(~is_sharp), most.take(is_sharp)
         stages = {
             "n_peaks_masked": (found, on_sky),
             "n_peaks_in_wings": (on_sky, clear),
@@ -150,55 +159,17 @@ class ScorePeaksFinder:
             "n_peaks_sharp": (most, peaks),
         }
         counts = {k: float(len(a) - len(b)) for k, (a, b) in stages.items()}
-        return peaks, counts | {"n_peaks": float(len(found))}
+        return peaks, sharp, counts | {"n_peaks": float(len(found))}
 
-    def _without_background(self, difference: Difference) -> Difference:
-        """Return the difference on a level of 0, what the subtraction left of it."""
-        if not self.background_box or difference.score is not None:
-            return difference
-        excluded = MaskPlane.named(self.exclude).in_mask(difference.mask)
-        level = sky_background(
-            difference.image, excluded, box=self.background_box, both_signs=True
-        )
-        level[MaskPlane.NO_DATA.in_mask(difference.mask)] = 0
-        return replace(difference, image=difference.image - level)
-
-    def _significance(self, difference: Difference) -> NDArray[np.float32]:
-        """Return the significance, 0 where there is none."""
-        if difference.score is None:
-            score = significance(
-                difference,
-                exclude=MaskPlane.named(self.exclude),
-                min_power=self.min_power,
-            )
-        else:
-            score = np.nan_to_num(difference.score, posinf=0, neginf=0)
-        score[MaskPlane.NO_DATA.in_mask(difference.mask)] = 0
-        return score
-
-    def _stars(self, difference: Difference, width: float) -> NDArray[np.float32]:
-        """Return the significance of the stars around each pixel."""
-        template = difference.matched_template
-        if template is None:
-            return np.zeros(difference.shape, np.float32)
-        image = np.nan_to_num(template, posinf=0, neginf=0)
-        alone = replace(difference, image=image, score=None)
-        return stars_around(self._significance(alone), width)
-
-    def _calibrated(
-        self, raw: NDArray[np.float32], difference: Difference, width: float
-    ) -> tuple[NDArray[np.float32], ExcessNoise]:
-        """Return the significance with a standard deviation of 1, and what it took."""
-        if difference.score is not None:
-            # What comes with a score answers for it.
-            return raw, ExcessNoise()
-        stars = self._stars(difference, width)
-        excess = measure_excess(
-            raw, stars, raw != 0, trusted=difference.noise is Noise.WHITE
-        )
-        if self.relative_noise is not None:
-            excess = replace(excess, fraction=self.relative_noise)
-        return excess.calibrated(raw, stars), excess
+    def _without_trails(
+        self, score: NDArray[np.float32], mask: NDArray[np.int32], width: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Return a score of 0 on trails, and a mask with them."""
+        if not self.reject_trails:
+            return score, mask
+        trails = find_trails(score, width)
+        marked = mask | np.where(trails, np.int32(MaskPlane.STREAK), np.int32(0))
+        return np.where(trails, np.float32(0), score), marked
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""
@@ -217,6 +188,15 @@ class ScorePeaksFinder:
             return np.zeros(len(peaks), bool)
         usable = ~MaskPlane.named(self.exclude).in_mask(difference.mask)
         return is_sharp(difference, peaks, psf, usable=usable, limit=self.min_width)
+
+    @property
+    def _score_rules(self) -> ScoreRules:
+        return ScoreRules(
+            exclude=MaskPlane.named(self.exclude),
+            min_power=self.min_power,
+            background_box=self.background_box,
+            relative_noise=self.relative_noise,
+        )
 
     def _rules(self, width: float) -> NeighbourRules:
         return NeighbourRules(

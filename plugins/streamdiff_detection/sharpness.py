@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from streamdiff.imaging.moments import Moments, adaptive_moments
 from streamdiff.model import Difference
@@ -13,6 +14,9 @@ _RADIUS = 1.5
 # The width of a source is known to about itself over the significance: so many
 # times that is not held against it.
 _CONFIDENCE = 3.0
+# Pixels of a track exceed this [sigma].
+_STANDS_OUT = 3.0
+_CONNECTED = np.ones((3, 3), int)
 
 
 def is_sharp(
@@ -64,6 +68,29 @@ def is_sharp(
         narrow = _short_axis(moments) * tolerance < limit * own
         sharp[rows] = narrow & (moments.snr > 0)
     return sharp
+
+
+def find_tracks(difference: Difference, peaks: Peaks) -> NDArray[np.bool_]:
+    """Return True on the pixels around peaks that stand out; shape (ny, nx).
+
+    Parameters
+    ----------
+    difference : Difference
+    peaks : Peaks
+        Those of cosmic rays.
+    """
+    tracks = np.zeros(difference.shape, bool)
+    known = np.isfinite(difference.variance) & (difference.variance > 0)
+    sigma = np.sqrt(np.where(known, difference.variance, np.float32(np.inf)))
+    pulls = difference.image / sigma
+    for sign in (1, -1):
+        islands, n = ndimage.label(sign * pulls > _STANDS_OUT, _CONNECTED)
+        same = peaks.take(np.sign(peaks.score) == sign)
+        is_track = np.zeros(n + 1, bool)
+        is_track[ndimage.maximum_filter(islands, 3)[same.row, same.column]] = True
+        is_track[0] = False
+        tracks |= is_track[islands]
+    return tracks
 
 
 def _of_psf(psf: NDArray[np.float64], sigma: float, radius: int) -> Moments:

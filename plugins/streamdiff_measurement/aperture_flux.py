@@ -10,7 +10,13 @@ import sep
 from annotated_types import Gt, Le
 from numpy.typing import NDArray
 
-from streamdiff.imaging.stamps import batches, cut_stamps, nearest_pixels, psf_stamps
+from streamdiff.imaging.stamps import (
+    batches,
+    cut_stamps,
+    nearest_pixels,
+    psf_stamps,
+    resized_stamps,
+)
 from streamdiff.model import Column, DiaSources, Difference
 from streamdiff.stages import Images
 from streamdiff_measurement.good_pixels import GoodPixels
@@ -68,7 +74,7 @@ class ApertureFlux(GoodPixels):
     ) -> dict[str, NDArray[Any]]:
         side = 2 * ceil(self.radius) + 3
         stamps = cut_stamps(difference, x, y, (side, side), exclude=self.excluded)
-        psf = _resized(psf_stamps(difference.psf, x, y), side)
+        psf = resized_stamps(psf_stamps(difference.psf, x, y), side)
 
         column, row = nearest_pixels(x, y)
         centre = side // 2 + x - column, side // 2 + y - row
@@ -88,14 +94,6 @@ class ApertureFlux(GoodPixels):
             "apFlux_flag": np.isnan(fraction),
             "apFlux_flag_apertureTruncated": area < _COMPLETE * pi * self.radius**2,
         }
-
-
-def _resized(stamps: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Return the middles of stamps, with zeros around them where they are small."""
-    margins = [max(side - k, 0) // 2 for k in stamps.shape[1:]]
-    padded = np.pad(stamps, [(0, 0), *((m, m) for m in margins)])
-    cut_y, cut_x = ((k - side) // 2 for k in padded.shape[1:])
-    return padded[:, cut_y : cut_y + side, cut_x : cut_x + side]
 
 
 def _sum_circles(

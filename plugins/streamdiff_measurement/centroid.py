@@ -15,6 +15,7 @@ from streamdiff_measurement.position import (
     FittedPosition,
     measured,
 )
+from streamdiff_measurement.sky import sky_positions, tangent_jacobian
 
 _COLUMNS = (
     Column("ra", "f8", "deg", "Right ascension, ICRS"),
@@ -24,8 +25,6 @@ _COLUMNS = (
     Column("ra_dec_Cov", "f4", "deg2", "Covariance of ra and dec"),
     Column("centroid_flag", "?", "", "Whether x, y are of the peak: no fit succeeded"),
 )
-# Half a pixel each way: the WCS is as linear over it as over the errors.
-_STEP = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class Centroid(FittedPosition):
         """Return positions; those that `psf_flux` has fitted are not fitted again."""
         position = measured(sources) or self.fit(sources, images)
         x, y = position["x"], position["y"]
-        ra, dec = _sky(images.difference.wcs, x, y)
+        ra, dec = sky_positions(images.difference.wcs, x, y)
         jacobian = _jacobian(images.difference.wcs, x, y)
         covariance = jacobian @ _covariance(position) @ jacobian.swapaxes(1, 2)
         return {
@@ -65,26 +64,14 @@ class Centroid(FittedPosition):
         }
 
 
-def _sky(
-    wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return right ascensions and declinations [deg]."""
-    if not x.size:
-        return np.zeros(0), np.zeros(0)
-    ra, dec = wcs.all_pix2world(x, y, 0)
-    return ra, dec
-
-
 def _jacobian(
     wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return derivatives of (ra, dec) by (x, y) [deg / pixel]; shape (n, 2, 2)."""
-    columns = []
-    for dx, dy in ((_STEP, 0), (0, _STEP)):
-        ra, dec = np.subtract(_sky(wcs, x + dx, y + dy), _sky(wcs, x - dx, y - dy))
-        # The step may cross the meridian of 0 h.
-        columns.append(((ra + 180) % 360 - 180, dec))
-    return np.moveaxis(np.array(columns), (0, 1, 2), (2, 1, 0)) / (2 * _STEP)
+    jacobian = tangent_jacobian(wcs, x, y)
+    _, dec = sky_positions(wcs, x, y)
+    jacobian[:, 0] /= np.cos(np.radians(dec))[:, np.newaxis]
+    return jacobian
 
 
 def _covariance(position: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.point_source import forced_flux
-from streamdiff.model import Column, DiaSources, FluxScale
+from streamdiff.model import Column, DiaSources
 from streamdiff.stages import Images
+from streamdiff_measurement.flux_scales import flux_scales
 from streamdiff_measurement.good_pixels import GoodPixels
 
 _COLUMNS = (
@@ -48,7 +49,7 @@ class ForcedFlux(GoodPixels):
         x, y, exclude = sources["x"], sources["y"], self.excluded
         science = forced_flux(images.science, x, y, exclude=exclude)
         template = forced_flux(images.template, x, y, exclude=exclude)
-        of_science, of_template = _scales(images)
+        of_science, of_template = flux_scales(images)
         return {
             "scienceFlux": of_science * science.flux,
             "scienceFluxErr": of_science * science.flux_error,
@@ -58,11 +59,3 @@ class ForcedFlux(GoodPixels):
             "forced_PsfFlux_flag_edge": science.truncated,
             "forced_PsfFlux_flag_noGoodPixels": science.n_pixels == 0,
         }
-
-
-def _scales(images: Images) -> tuple[float, float]:
-    """Return what takes science and template to the scale of the difference."""
-    difference = images.difference
-    if difference.flux_scale is FluxScale.TEMPLATE:
-        return 1 / difference.kernel_sum, 1.0
-    return 1.0, difference.kernel_sum

@@ -63,13 +63,13 @@ class PixelFlags:
         self, sources: DiaSources, images: Images
     ) -> Mapping[str, NDArray[Any]]:
         """Return flags; the footprint is the square of its longer side."""
-        mask, x, y = images.difference.mask, sources["x"], sources["y"]
+        x, y = sources["x"], sources["y"]
         side = np.clip(sources["bboxSize"], _CENTRE, self.max_side)
-        around = _planes_within(mask, x, y, side)
-        centre = _planes_within(mask, x, y, np.full(len(sources), _CENTRE))
+        around = _planes_around(images, x, y, side)
+        centre = _planes_around(images, x, y, np.full(len(sources), _CENTRE))
 
         column, row = nearest_pixels(x, y)
-        ny, nx = mask.shape
+        ny, nx = images.difference.shape
         values = {
             "pixelFlags": np.zeros(len(sources), bool),
             "pixelFlags_offimage": (
@@ -80,6 +80,23 @@ class PixelFlags:
             values[f"pixelFlags_{name}"] = plane.in_mask(around)
             values[f"pixelFlags_{name}Center"] = plane.in_mask(centre)
         return values
+
+
+def _planes_around(
+    images: Images,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    side: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    """Return the planes of the difference, but SAT of the science image alone.
+
+    Where the template is saturated, the difference is, too; SAT_TEMPLATE tells it.
+    """
+    planes = _planes_within(images.difference.mask, x, y, side)
+    science = _planes_within(images.science.mask, x, y, side)
+    saturated = np.int32(MaskPlane.SAT)
+    merged: NDArray[np.int32] = (planes & ~saturated) | (science & saturated)
+    return merged
 
 
 def _planes_within(

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
+from streamdiff.imaging.noise import SIGMA_PER_MAD, robust_std
 from streamdiff.imaging.stars import Stars, find_stars, nearest_neighbour_distance
 from streamdiff.model import UNUSABLE, ConstantPsf, Exposure, MaskPlane, PolynomialPsf
 from streamdiff_psf.profile import regularised
@@ -27,7 +28,6 @@ _REACH = 5.5
 _CLIP_ROUNDS = 3
 # Unseen neighbours make stars wider: what fits worse than most is left out.
 _MAX_MISFIT = 1.5
-_ROBUST_SIGMA = 1.4826
 # A star that lost more than this to its neighbours is none.
 _FADED = 0.3
 
@@ -169,9 +169,7 @@ class _CleanStars:
         core = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= half / 2
         misfit = np.abs(self.stamps - models)[:, core].sum(axis=1)
         misfit *= np.sqrt(self.weight)
-        typical = np.median(misfit)
-        scatter = _ROBUST_SIGMA * np.median(np.abs(misfit - typical))
-        kept = misfit <= typical + _MAX_MISFIT * scatter
+        kept = misfit <= np.median(misfit) + _MAX_MISFIT * robust_std(misfit)
         kept[np.argsort(misfit, kind="stable")[:min_stars]] = True
         return np.asarray(kept)
 
@@ -248,7 +246,7 @@ def _stack(
     mean = np.median(stamps, axis=0)
     for _ in range(_CLIP_ROUNDS):
         deviation = np.abs(stamps - mean) * np.sqrt(weights)
-        scatter = _ROBUST_SIGMA * np.median(deviation, axis=0)
+        scatter = SIGMA_PER_MAD * np.median(deviation, axis=0)
         used = deviation <= _CLIP * np.maximum(scatter, np.finfo(float).tiny)
         total = (used * weights).sum(axis=0)
         sums = (np.where(used, stamps, 0) * weights).sum(axis=0)

@@ -59,6 +59,8 @@ class LanczosWarper:
             covariance_factor=warped.covariance_factor,
             wcs=wcs,
             psf=psf,
+            # They are where they were on the other pixels.
+            stars=None,
         )
 
 

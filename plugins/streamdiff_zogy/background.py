@@ -1,17 +1,19 @@
 """What is left of the sky of two images in their difference."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.cell_medians import cell_medians
+from streamdiff.imaging.noise import SIGMA_PER_MAD
 from streamdiff.model.field import field_terms, n_field_terms
 
 # Side of the boxes whose medians are fitted [pixel], and the least fraction of
 # their pixels that counts.
 _BOX, _MIN_USABLE = 64, 0.2
+# Large images have boxes enough to use every second or fourth row and column alone.
+_ROWS_PER_STEP, _MAX_STEP = 1024, 4
 _BOXES_PER_TERM = 3
-_CLIP, _PASSES, _SIGMA_PER_MAD = 3.0, 3, 1.4826
+_CLIP, _PASSES = 3.0, 3
 
 
 def fit_background(
@@ -44,7 +46,7 @@ def fit_background(
     for _ in range(_PASSES):
         solution = np.linalg.lstsq(terms[used], level[used], rcond=None)[0]
         residual = np.abs(level - terms @ solution)
-        spread = _SIGMA_PER_MAD * np.median(residual[used])
+        spread = SIGMA_PER_MAD * np.median(residual[used])
         used = residual <= max(_CLIP * spread, np.min(residual))
     return np.asarray(solution, float)
 
@@ -53,16 +55,15 @@ def _box_medians(
     plane: NDArray[np.float32], usable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the middles x and y of boxes, and the medians of the plane there."""
-    rows, columns = (
-        np.linspace(0, n, max(1, round(n / _BOX)) + 1).astype(int) for n in plane.shape
+    step = int(np.clip(min(plane.shape) // _ROWS_PER_STEP, 1, _MAX_STEP))
+    sparse = np.s_[::step, ::step]
+    values = np.where(usable[sparse], plane[sparse], np.float32(np.nan))
+    count = [max(1, round(n / _BOX)) for n in plane.shape]
+    level = cell_medians(values, (count[0], count[1]), least=_MIN_USABLE)
+    # Boxes have ceil(n / count) of the pixels that are used.
+    y, x = (
+        step * (-(-n // c) * (np.arange(c) + 0.5) - 0.5)
+        for n, c in zip(values.shape, count, strict=True)
     )
-    found = []
-    for bottom, top in pairwise(rows):
-        for left, right in pairwise(columns):
-            box = np.s_[bottom:top, left:right]
-            good = usable[box]
-            if good.mean() >= _MIN_USABLE:
-                middle = (left + right - 1) / 2, (bottom + top - 1) / 2
-                found.append((*middle, float(np.median(plane[box][good]))))
-    x, y, level = np.array(found, float).reshape(-1, 3).T
-    return x, y, level
+    rows, columns = np.nonzero(np.isfinite(level))
+    return x[columns], y[rows], level[rows, columns]

@@ -11,8 +11,8 @@ from streamdiff.model import Exposure
 from streamdiff_zogy.scatter import intrinsic_scatter, robust_mean
 from streamdiff_zogy.stars import StarPairs, compare_stars
 
-# The brightest stars know the registration best.
-_ASTROMETRIC_STARS = 100
+# The brightest stars know the registration best; more than these cost time alone.
+_MAX_STARS = 200
 # Stars whose flux ratios spread more, as a fraction, are not the same stars.
 _MAX_SPREAD = 0.3
 
@@ -68,6 +68,9 @@ class Calibration:
         0 where it was not fitted.
     sigma_x, sigma_y : float
         Scatter of positions between the two along each axis [pixel].
+    offset_x, offset_y : float
+        Median position in the science image minus that in the template [pixel];
+        NaN without stars.
     n_stars : int
         Stars that could be measured.
     measured_scatter : bool
@@ -78,6 +81,8 @@ class Calibration:
     flux_ratio_error: float
     sigma_x: float
     sigma_y: float
+    offset_x: float
+    offset_y: float
     n_stars: int
     measured_scatter: bool
 
@@ -91,6 +96,8 @@ class Calibration:
             "astrometric_sigma_x": self.sigma_x,
             "astrometric_sigma_y": self.sigma_y,
             "astrometric_sigma_measured": float(self.measured_scatter),
+            "template_offset_x_pixel": self.offset_x,
+            "template_offset_y_pixel": self.offset_y,
             "n_calibration_stars": float(self.n_stars),
         }
 
@@ -107,7 +114,9 @@ def calibrate(
     """
     pairs = None
     if rules.needs_stars:
-        pairs = compare_stars(science, template, reference_stars(template))
+        stars = reference_stars(template)
+        brightest = stars.take(np.arange(min(len(stars), _MAX_STARS)))
+        pairs = compare_stars(science, template, brightest)
     n_stars = 0 if pairs is None else len(pairs)
     fitted, fitted_error, enough = 1.0, 0.0, False
     if pairs is not None and n_stars >= rules.min_stars:
@@ -131,21 +140,28 @@ def calibrate(
         max(measured, rules.scatter_floor) if given is None else given
         for given, measured in zip((rules.sigma_x, rules.sigma_y), scatter, strict=True)
     )
+    offset_x, offset_y = _offset(pairs) if pairs is not None else (np.nan, np.nan)
     return Calibration(
         flux_ratio=ratio,
         flux_ratio_error=error,
         sigma_x=sigma_x,
         sigma_y=sigma_y,
+        offset_x=offset_x,
+        offset_y=offset_y,
         n_stars=n_stars,
         measured_scatter=enough and None in (rules.sigma_x, rules.sigma_y),
     )
 
 
+def _offset(pairs: StarPairs) -> tuple[float, float]:
+    if not len(pairs):
+        return np.nan, np.nan
+    return float(np.median(pairs.dx)), float(np.median(pairs.dy))
+
+
 def _scatter(pairs: StarPairs) -> tuple[float, float]:
     """Return the scatter of stars around where they should be, along x and y."""
-    sharpest = np.argsort(np.hypot(pairs.dx_error, pairs.dy_error), kind="stable")
-    best = pairs.take(sharpest[:_ASTROMETRIC_STARS])
     return (
-        intrinsic_scatter(best.dx, best.dx_error),
-        intrinsic_scatter(best.dy, best.dy_error),
+        intrinsic_scatter(pairs.dx, pairs.dx_error),
+        intrinsic_scatter(pairs.dy, pairs.dy_error),
     )

@@ -1,16 +1,19 @@
 """The filters of proper subtraction as a function of the position."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.psf_mean import pad_stamp
-from streamdiff.imaging.stamps import centred_psf_stamps
+from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import ConstantPsf, GridPsf, Psf
-from streamdiff_zogy.filters import ProperFilters, stamp_of, transform_centred
+from streamdiff_zogy.filters import (
+    ProperFilters,
+    fast_odd_side,
+    stamp_of,
+    transform_centred,
+)
 from streamdiff_zogy.noise_levels import NoiseLevels
 
 # The filters reach farther than the PSFs that they are made of.
@@ -20,12 +23,12 @@ _CUT_POWER = 1e-6
 # What may be cut off the PSF of the difference: a part of its sum.
 _CUT = 3e-4
 # Nodes of the PSF of the difference along each axis, where it varies.
-_PSF_NODES = 9
+_PSF_NODES = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FilterStamps:
-    """Filters as images, shape (n, side, side), each centred on its middle pixel.
+    """Filters as images, shape (side, side), each centred on its middle pixel.
 
     Attributes
     ----------
@@ -73,27 +76,19 @@ class FilterField:
         height, width = self.image_shape
         return (width - 1) / 2, (height - 1) / 2
 
-    def along(
-        self, x: Sequence[float], y: float, shape: tuple[int, int]
-    ) -> ProperFilters:
-        """Return the transforms of the filters at positions of a row.
+    def at(self, x: float, y: float, shape: tuple[int, int]) -> ProperFilters:
+        """Return the transforms of the filters at a position, in single precision.
 
         Parameters
         ----------
-        x : sequence of float
-        y : float
+        x, y : float
         shape : tuple of int
             (height, width) of the grid of the transforms.
-
-        Returns
-        -------
-        ProperFilters
-            Of shape (len(x), height, width // 2 + 1), in single precision.
         """
         return self._filters(x, y, shape, np.float32)
 
-    def stamps(self, x: Sequence[float], y: float) -> FilterStamps:
-        """Return the filters at positions of a row as images."""
+    def stamps(self, x: float, y: float) -> FilterStamps:
+        """Return the filters at a position as images."""
         filters = self._filters(x, y, (self.side, self.side), np.float64)
         scored = filters.of_score()
         return FilterStamps(
@@ -105,19 +100,17 @@ class FilterField:
         )
 
     def _filters(
-        self, x: Sequence[float], y: float, shape: tuple[int, int], dtype: type
+        self, x: float, y: float, shape: tuple[int, int], dtype: type
     ) -> ProperFilters:
-        rows = np.full(len(x), y)
         science, template = (
-            transform_centred(centred_psf_stamps(psf, x, rows).astype(dtype), shape)
+            transform_centred(psf.centred_at(x, y).astype(dtype), shape)
             for psf in (self.science_psf, self.template_psf)
         )
-        ratio = np.array([self.noise.ratio_at(u, y) for u in x])
-        share = ratio / (ratio + self.flux_ratio**2)
+        ratio = self.noise.ratio_at(x, y)
         return ProperFilters.of(
             science,
             template,
-            science_share=share.astype(dtype).reshape(-1, 1, 1),
+            science_share=ratio / (ratio + self.flux_ratio**2),
             flux_ratio=self.flux_ratio,
         )
 
@@ -125,35 +118,38 @@ class FilterField:
     def side(self) -> int:
         """Return the odd side of the squares that hold any filter [pixel]."""
         shapes = *self.science_psf.shape, *self.template_psf.shape
-        return max(_GRID_PER_PSF * max(shapes), _MIN_GRID)
+        return fast_odd_side(max(_GRID_PER_PSF * max(shapes), _MIN_GRID))
 
     @cached_property
     def at_centre(self) -> FilterStamps:
-        """Return the filters of the middle of the image, with n = 1."""
-        x, y = self.centre
-        return self.stamps([x], y)
+        """Return the filters of the middle of the image."""
+        return self.stamps(*self.centre)
 
     @cached_property
     def reach(self) -> int:
         """Return how far filters reach [pixel], but for a little of their power."""
         filters = self.at_centre
         reach = max(
-            _reach(np.square(f[0]), _CUT_POWER)
+            _reach(np.square(f), _CUT_POWER)
             for f in (filters.science, filters.template)
         )
         shapes = *self.science_psf.shape, *self.template_psf.shape
-        return max(reach, max(shapes) // 2)
+        return max(reach, max(shapes) // 2, 1)
 
     @cached_property
     def psf(self) -> Psf:
         """Return the PSF of the difference."""
         if self.is_constant:
-            return ConstantPsf(_trimmed(self.at_centre.psf)[0])
+            return ConstantPsf(_trimmed(self.at_centre.psf))
         y_nodes, x_nodes = (
             np.linspace(0, max(n - 1, 1), _PSF_NODES) for n in self.image_shape
         )
-        stamps = np.array([self.stamps(list(x_nodes), v).psf for v in y_nodes])
+        stamps = np.array([[self._psf_at(u, v) for u in x_nodes] for v in y_nodes])
         return GridPsf(stamps=_trimmed(stamps), x=x_nodes, y=y_nodes)
+
+    def _psf_at(self, x: float, y: float) -> NDArray[np.float64]:
+        filters = self._filters(x, y, (self.side, self.side), np.float64)
+        return stamp_of(filters.psf, self.side)
 
 
 def middle(stamps: NDArray[np.float64], side: int) -> NDArray[np.float64]:

@@ -1,22 +1,25 @@
 """Proper subtraction by Fourier transforms of blocks, with filters that may vary."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.blocks import Blocks, mix
-from streamdiff_zogy.filter_field import FilterField, FilterStamps, middle
-from streamdiff_zogy.filters import ProperFilters
-from streamdiff_zogy.pixels import PixelPair
+from streamdiff.imaging.blocks import Blocks
+from streamdiff_zogy.block_filters import NodeFilters, NoiseFilters, Spectrum, shift_of
+from streamdiff_zogy.cell import Cell
+from streamdiff_zogy.filter_field import FilterField
+from streamdiff_zogy.pixels import PixelPair, doubtful
 
-# Sides of a block with one filter, and of a cell between nodes of one that varies.
-_BLOCK, _SMALLEST_CELL, _LARGEST_CELL = 512, 64, 256
+# Sides of a cell with one filter, and of one between nodes of one that varies.
+_CELL, _SMALLEST_CELL, _LARGEST_CELL = 256, 64, 256
 _CELLS = 16
+# Cells along each axis that share the filters of the noise.
+_REGION = 4
 
-_Spectra = NDArray[np.complex64]
-_Cells = NDArray[np.float32]
+_Window: TypeAlias = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +34,8 @@ class Filtered:
         Difference filtered with its own PSF, and its variance.
     template_score : ndarray of float32
         What of the score was subtracted.
+    matched_template : ndarray of float32, or None
+        What of the difference was subtracted, where it was asked for.
     """
 
     difference: NDArray[np.float32]
@@ -38,148 +43,145 @@ class Filtered:
     score: NDArray[np.float32]
     score_variance: NDArray[np.float32]
     template_score: NDArray[np.float32]
+    matched_template: NDArray[np.float32] | None = None
 
 
-def filter_pair(pair: PixelPair, field: FilterField) -> Filtered:
+def filter_pair(
+    pair: PixelPair, field: FilterField, *, matched_template: bool = False
+) -> Filtered:
     """Return the difference of two images, its score, and the noise of both.
+
+    Parameters
+    ----------
+    pair : PixelPair
+        With a margin of ``field.reach``.
+    field : FilterField
+    matched_template : bool
+        Whether to keep what was subtracted.
 
     Notes
     -----
     Between nodes, difference and score are the bilinear means of those with the
     filters of the four nodes around: no seam shows. Variances follow the filters of
-    the middle of each cell. Beyond the border is the mirror image.
+    the middle of a few cells; that of the score is brought to the local PSF.
+
+    Blocks are transformed one by one: so they stay in the cache.
     """
-    shape = pair.science.image.shape
-    results = [np.empty(shape, np.float32) for _ in range(5)]
-    engine = _Engine.of(field)
-    for row, cells in engine.rows(pair):
-        for plane, strip in zip(results, cells, strict=True):
-            engine.blocks.paste(plane, row, strip)
-    difference, score, template_score, power, score_variance = results
-    return Filtered(
-        difference=difference,
-        power=power,
-        score=score,
-        score_variance=score_variance,
-        template_score=template_score,
-    )
+    names = [f.name for f in fields(Filtered)]
+    if not matched_template:
+        names.remove("matched_template")
+    planes = {name: np.empty(field.image_shape, np.float32) for name in names}
+    blocks = _partition(field)
+    engine = _Engine(pair=pair, filters=field, blocks=blocks, shift=shift_of(blocks))
+    for window, cell in engine.cells():
+        y, x = (
+            slice(side.start, side.start + size)
+            for side, size in zip(window, engine.blocks.cell, strict=True)
+        )
+        pixels = engine.filtered(window, cell, matched_template=matched_template)
+        for name, plane in planes.items():
+            target = plane[y, x]
+            target[:] = pixels[name][: target.shape[0], : target.shape[1]]
+    return Filtered(**planes)
+
+
+def _partition(field: FilterField) -> Blocks:
+    side = 2 * field.reach + 1
+    cell = max(_CELL, 4 * side)
+    if not field.is_constant:
+        wanted = min(field.image_shape) // _CELLS
+        cell = int(np.clip(wanted, max(_SMALLEST_CELL, side), _LARGEST_CELL))
+    return Blocks.of(field.image_shape, (side, side), cell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Engine:
-    """Filters on the blocks of an image.
+    """Filters on the blocks of two images."""
 
-    Attributes
-    ----------
-    field : FilterField
-    blocks : Blocks
-    shift : ndarray of complex64, shape (height, width // 2 + 1)
-        Moves what is filtered to where `Blocks.invert` expects it.
-    """
-
-    field: FilterField
+    pair: PixelPair
+    filters: FilterField
     blocks: Blocks
-    shift: _Spectra
+    shift: Spectrum
 
-    @classmethod
-    def of(cls, field: FilterField) -> "_Engine":
-        side = 2 * field.reach + 1
-        cell = _BLOCK
-        if not field.is_constant:
-            wanted = min(field.image_shape) // _CELLS
-            cell = int(np.clip(wanted, max(_SMALLEST_CELL, side), _LARGEST_CELL))
-        blocks = Blocks.of(field.image_shape, (side, side), cell)
-        delta = np.zeros((side, side))
-        delta[field.reach, field.reach] = 1
-        return cls(field=field, blocks=blocks, shift=blocks.transform(delta))
-
-    def rows(self, pair: PixelPair) -> Iterator[tuple[int, tuple[_Cells, ...]]]:
-        """Yield the number and the cells of each row, in the order of `filter_pair`."""
-        planes = (
-            pair.science.image,
-            pair.template.image,
-            pair.science.power,
-            pair.template.power,
-        )
-        spectra = zip(*(self.blocks.rows(p, "mirror") for p in planes), strict=True)
-        below = self._nodes(0)
-        for (row, science), (_, template), *powers in spectra:
-            above = below if self.field.is_constant else self._nodes(row + 1)
-            difference, score = self._blended(row, (science, template), below, above)
-            template_score, power, score_variance = self._of_cells(
-                row, template, (powers[0][1], powers[1][1])
-            )
-            yield row, (difference, score, template_score, power, score_variance)
+    def cells(self) -> Iterator[tuple[_Window, Cell]]:
+        """Yield the pixels that a cell depends on, margin included, and the cell."""
+        weight_y, weight_x = self.blocks.weights
+        below, noise = self._nodes(0), self._noise(0)
+        for row, along_y in enumerate(weight_y):
+            above = below if self.filters.is_constant else self._nodes(row + 1)
+            if row and row % _REGION == 0 and not self.filters.is_constant:
+                noise = self._noise(row)
+            for column, along_x in enumerate(weight_x):
+                yield (
+                    self._window(row, column),
+                    Cell(
+                        blocks=self.blocks,
+                        corners=(
+                            *(below[column], below[column + 1]),
+                            *(above[column], above[column + 1]),
+                        ),
+                        noise=noise[column // _REGION],
+                        weights=(along_y[:, np.newaxis], along_x),
+                    ),
+                )
             below = above
 
-    def _nodes(self, row: int) -> ProperFilters:
+    def filtered(
+        self, window: _Window, cell: Cell, *, matched_template: bool
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the pixels of a cell, by the names of `Filtered`."""
+        both = self.pair.science, self.pair.template
+        science, template = (cell.transform(p.image[window]) for p in both)
+        powers = [cell.transform(p.power[window]) for p in both]
+        doubt, errors = self.pair.doubt[window], []
+        if doubt.any():
+            errors = [doubtful(p.image[window], doubt) for p in both]
+        difference, score = cell.difference_and_score(science, template)
+        power, score_variance = cell.variances(powers, errors)
+        pixels = {
+            "difference": difference,
+            "power": power,
+            "score": score,
+            "score_variance": score_variance,
+            "template_score": cell.template_score(template),
+        }
+        if matched_template:
+            pixels["matched_template"] = cell.matched_template(template)
+        return pixels
+
+    def _nodes(self, row: int) -> list[NodeFilters]:
         """Return the filters at the nodes below a row of cells."""
         nodes_y, nodes_x = self.blocks.nodes
-        if self.field.is_constant:
-            x, y = self.field.centre
-            return self.field.along([x], y, self.blocks.padded)
-        return self.field.along(nodes_x, nodes_y[row], self.blocks.padded)
+        if self.filters.is_constant:
+            return [self._node(*self.filters.centre)] * len(nodes_x)
+        return [self._node(x, nodes_y[row]) for x in nodes_x]
 
-    def _blended(
-        self,
-        row: int,
-        images: tuple[_Spectra, _Spectra],
-        below: ProperFilters,
-        above: ProperFilters,
-    ) -> _Cells:
-        """Return difference and score; shape (2, n_cells, height, width)."""
-        if self.field.is_constant:
-            return self._filtered(images, below, slice(None))
-        weight_y, weight_x = self.blocks.weights
-        across = weight_x[:, np.newaxis, :]
-        left, right = slice(None, -1), slice(1, None)
-        lower, upper = (
-            mix(
-                self._filtered(images, nodes, left),
-                self._filtered(images, nodes, right),
-                across,
-            )
-            for nodes in (below, above)
-        )
-        return mix(lower, upper, weight_y[row][:, np.newaxis])
+    def _node(self, x: float, y: float) -> NodeFilters:
+        filters = self.filters.at(x, y, self.blocks.padded)
+        return NodeFilters.of(filters, self.blocks, self.shift)
 
-    def _filtered(
-        self, images: tuple[_Spectra, _Spectra], nodes: ProperFilters, which: slice
-    ) -> _Cells:
-        science, template = images
-        spectra = np.empty((2, *science.shape), np.complex64)
-        spectra[0] = science * nodes.science[which]
-        spectra[0] -= template * nodes.template[which]
-        spectra[0] *= self.shift
-        np.multiply(spectra[0], np.conj(nodes.psf[which]), out=spectra[1])
-        return self.blocks.invert(spectra)
-
-    def _of_cells(
-        self, row: int, template: _Spectra, powers: tuple[_Spectra, _Spectra]
-    ) -> tuple[_Cells, ...]:
-        """Return score of the template, noise power, and variance of the score."""
-        stamps = self._cell_stamps(row)
-        side = self.blocks.kernel_shape[0]
-
-        def transform(filters: NDArray[np.float64]) -> _Spectra:
-            return self.blocks.transform(middle(filters, side))
-
-        def propagate(
-            science: NDArray[np.float64], template: NDArray[np.float64]
-        ) -> _Cells:
-            power = powers[0] * transform(np.square(science))
-            power += powers[1] * transform(np.square(template))
-            return self.blocks.invert(power)
-
-        return (
-            self.blocks.invert(template * transform(stamps.template_score)),
-            propagate(stamps.science, stamps.template),
-            propagate(stamps.science_score, stamps.template_score),
-        )
-
-    def _cell_stamps(self, row: int) -> FilterStamps:
-        if self.field.is_constant:
-            return self.field.at_centre
+    def _noise(self, row: int) -> list[NoiseFilters]:
+        """Return the filters of the noise of the regions that begin at a row."""
         nodes_y, nodes_x = self.blocks.nodes
-        x = (np.array(nodes_x[:-1]) + nodes_x[1:]) / 2
-        return self.field.stamps(list(x), (nodes_y[row] + nodes_y[row + 1]) / 2)
+        if self.filters.is_constant:
+            noise = NoiseFilters.of(self.filters.at_centre, self.blocks)
+            return [noise] * len(nodes_x)
+        y = _middle(nodes_y, row)
+        return [
+            NoiseFilters.of(self.filters.stamps(_middle(nodes_x, i), y), self.blocks)
+            for i in range(0, len(nodes_x) - 1, _REGION)
+        ]
+
+    def _window(self, row: int, column: int) -> _Window:
+        y, x = (
+            slice(i * cell, (i + 1) * cell + kernel - 1)
+            for i, cell, kernel in zip(
+                (row, column), self.blocks.cell, self.blocks.kernel_shape, strict=True
+            )
+        )
+        return y, x
+
+
+def _middle(nodes: list[float], first: int) -> float:
+    """Return the middle of the region that begins at a node."""
+    return (nodes[first] + nodes[min(first + _REGION, len(nodes) - 1)]) / 2

@@ -46,7 +46,7 @@ class ProperFilters:
         science_psf: NDArray[Any],
         template_psf: NDArray[Any],
         *,
-        science_share: NDArray[Any],
+        science_share: float,
         flux_ratio: float,
     ) -> "ProperFilters":
         """Return the filters of two PSFs.
@@ -55,7 +55,7 @@ class ProperFilters:
         ----------
         science_psf, template_psf : ndarray of complex, shape (..., ny, nx)
             Transforms of the PSFs, the middle of their stamps at the origin.
-        science_share : ndarray of float, shape (..., 1, 1)
+        science_share : float
             s_n / (s_n + s_r F_n^2), in [0, 1].
         flux_ratio : float
             F_n, positive.
@@ -90,10 +90,11 @@ class ProperFilters:
 
 
 def _mean_power(
-    science: NDArray[Any], template: NDArray[Any], science_share: NDArray[Any]
+    science: NDArray[Any], template: NDArray[Any], science_share: float
 ) -> NDArray[Any]:
     """Return q^2."""
-    power: NDArray[Any] = science_share * _power(template)
+    power: NDArray[Any] = _power(template)
+    power *= science_share
     power += (1 - science_share) * _power(science)
     return power
 
@@ -136,6 +137,19 @@ def stamp_of(spectrum: NDArray[Any], side: int) -> NDArray[Any]:
     spectrum : ndarray of complex, shape (..., side, side // 2 + 1)
     side : int
     """
-    pixels = fft.irfft2(spectrum, s=(side, side))
-    stamp: NDArray[Any] = fft.fftshift(pixels, axes=(-2, -1))
+    pixels = fft.irfft2(spectrum, s=(side, side), overwrite_x=True)
+    half = side // 2
+    stamp: NDArray[Any] = np.empty_like(pixels)
+    stamp[..., half:, half:] = pixels[..., : half + 1, : half + 1]
+    stamp[..., half:, :half] = pixels[..., : half + 1, half + 1 :]
+    stamp[..., :half, half:] = pixels[..., half + 1 :, : half + 1]
+    stamp[..., :half, :half] = pixels[..., half + 1 :, half + 1 :]
     return stamp
+
+
+def fast_odd_side(side: int) -> int:
+    """Return the next odd side of squares that are transformed fast."""
+    side += 1 - side % 2
+    while fft.next_fast_len(side, real=True) != side:
+        side += 2
+    return side

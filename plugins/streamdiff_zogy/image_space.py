@@ -2,36 +2,45 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from streamdiff.imaging.compact import convolve_compact
 from streamdiff_zogy.filter_field import FilterField, middle
 from streamdiff_zogy.filtering import Filtered
-from streamdiff_zogy.pixels import PixelPair
+from streamdiff_zogy.pixels import PixelPair, doubtful
 
 
-def filter_stamps(pair: PixelPair, field: FilterField) -> Filtered:
+def filter_stamps(
+    pair: PixelPair, field: FilterField, *, matched_template: bool = False
+) -> Filtered:
     """Return what `filter_pair` does, by sums with the filters of the middle.
 
     The cost is that of a sum over the filters' squares for every pixel.
     """
-    filters, side = field.at_centre, 2 * field.reach + 1
+    filters, margin = field.at_centre, field.reach
 
     def convolve(
-        plane: NDArray[np.float32], stamps: NDArray[np.float64]
+        plane: NDArray[np.float32], stamp: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        kernel = middle(stamps, side)[0]
-        summed: NDArray[np.float32] = ndimage.convolve(plane, kernel, mode="reflect")
-        return summed
+        kernel = middle(stamp, 2 * margin + 1)[np.newaxis, np.newaxis]
+        return convolve_compact(plane, kernel)[margin:-margin, margin:-margin]
 
-    science, template = pair.science, pair.template
-    template_score = convolve(template.image, filters.template_score)
+    both = pair.science, pair.template
+
+    def noise(*stamps: NDArray[np.float64]) -> NDArray[np.float32]:
+        variance = np.zeros(field.image_shape, np.float32)
+        for pixels, stamp in zip(both, stamps, strict=True):
+            variance += convolve(pixels.power, np.square(stamp))
+            error = convolve(doubtful(pixels.image, pair.doubt), stamp)
+            variance += np.square(error)
+        return variance
+
+    matched = convolve(pair.template.image, filters.template)
+    template_score = convolve(pair.template.image, filters.template_score)
     return Filtered(
-        difference=convolve(science.image, filters.science)
-        - convolve(template.image, filters.template),
-        power=convolve(science.power, np.square(filters.science))
-        + convolve(template.power, np.square(filters.template)),
-        score=convolve(science.image, filters.science_score) - template_score,
-        score_variance=convolve(science.power, np.square(filters.science_score))
-        + convolve(template.power, np.square(filters.template_score)),
+        difference=convolve(pair.science.image, filters.science) - matched,
+        power=noise(filters.science, filters.template),
+        score=convolve(pair.science.image, filters.science_score) - template_score,
+        score_variance=noise(filters.science_score, filters.template_score),
         template_score=template_score,
+        matched_template=matched if matched_template else None,
     )

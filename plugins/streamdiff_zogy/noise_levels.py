@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from streamdiff.errors import SubtractionError
 from streamdiff.imaging.noise import typical_variance
 from streamdiff.model import Exposure, MaskPlane
-from streamdiff_zogy.pixels import PixelPair
 
 _DETECTED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
 # Boxes that the noise is measured in [pixel], and the least fraction that counts.
 _BOX, _MIN_USABLE = 256, 0.05
-# Every fourth pixel along each axis is enough.
-_STEP = 4
+# So many pixels along each axis of a box are enough.
+_SAMPLES = 32
 _SMOOTHING = 3
 # Beyond this ratio of powers, one image would be deconvolved with the other's PSF.
 _MAX_RATIO = 1e4
@@ -41,32 +39,22 @@ class NoiseLevels:
     image_shape: tuple[int, int]
 
     @classmethod
-    def of(cls, pair: PixelPair, exposure: Exposure) -> "NoiseLevels":
+    def of(
+        cls, science: Exposure, template: Exposure, usable: NDArray[np.bool_]
+    ) -> "NoiseLevels":
         """Return the noise of two exposures.
 
         Parameters
         ----------
-        pair : PixelPair
-        exposure : Exposure
-            The science exposure; what was detected on it is left out.
-
-        Raises
-        ------
-        SubtractionError
-            If neither image has noise.
+        science, template : Exposure
+            What was detected on the science exposure is left out.
+        usable : ndarray of bool, shape (ny, nx)
+            Pixels that are good in both.
         """
-        sky = pair.usable & ~_DETECTED.in_mask(exposure.mask)
-        if not sky.any():
-            sky = pair.usable
-        science, template = (
-            _levels(pixels.power, sky) for pixels in (pair.science, pair.template)
-        )
-        if not np.all(science + template > 0):
-            raise SubtractionError(
-                f"{exposure.id}: no pixel of science image or template has a positive "
-                "variance: the noise of their difference is unknown"
-            )
-        return cls(science=science, template=template, image_shape=exposure.shape)
+        levels = [
+            _levels(exposure, usable, science.mask) for exposure in (science, template)
+        ]
+        return cls(science=levels[0], template=levels[1], image_shape=science.shape)
 
     @property
     def typical(self) -> tuple[float, float]:
@@ -101,15 +89,32 @@ class NoiseLevels:
         return smooth
 
 
-def _levels(power: NDArray[np.float32], sky: NDArray[np.bool_]) -> NDArray[np.float64]:
-    overall = typical_variance(power, sky)
+def _levels(
+    exposure: Exposure, usable: NDArray[np.bool_], detected: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return the noise power in boxes, that of all where too little is usable."""
     rows, columns = (
-        np.linspace(0, n, max(1, round(n / _BOX)) + 1).astype(int) for n in power.shape
+        np.linspace(0, n, max(1, round(n / _BOX)) + 1).astype(int)
+        for n in exposure.shape
     )
-    levels = np.full((len(rows) - 1, len(columns) - 1), overall)
+    factor = np.broadcast_to(exposure.covariance_factor, exposure.shape)
+    levels = np.full((len(rows) - 1, len(columns) - 1), np.nan)
     for j, (bottom, top) in enumerate(pairwise(rows)):
         for i, (left, right) in enumerate(pairwise(columns)):
-            box = np.s_[bottom:top:_STEP, left:right:_STEP]
-            if sky[box].mean() >= _MIN_USABLE:
-                levels[j, i] = typical_variance(power[box], sky[box])
-    return levels
+            box = np.s_[
+                bottom : top : _step(top - bottom), left : right : _step(right - left)
+            ]
+            sky = usable[box] & ~_DETECTED.in_mask(detected[box])
+            if sky.mean() < _MIN_USABLE:
+                sky = usable[box]
+            if sky.mean() >= _MIN_USABLE:
+                power = exposure.variance[box] * factor[box]
+                levels[j, i] = typical_variance(power, sky)
+    known = np.isfinite(levels)
+    if not known.any():
+        return np.full(levels.shape, typical_variance(exposure.variance, usable))
+    return np.where(known, levels, np.median(levels[known]))
+
+
+def _step(length: int) -> int:
+    return max(1, length // _SAMPLES)

@@ -8,28 +8,28 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.errors import SubtractionError
 from streamdiff.imaging.difference_mask import combine_masks, dilate_mask
-from streamdiff.imaging.field_image import field_image
+from streamdiff.imaging.field_image import add_field
 from streamdiff.imaging.interpolate import core_radius, dilate_by_disc
 from streamdiff.model import (
     Convolved,
     Difference,
     Exposure,
-    ExposureId,
     FluxScale,
+    MaskPlane,
     Noise,
 )
 from streamdiff.model.field import field_order, field_terms
-from streamdiff_zogy.astrometry import astrometric_variance
+from streamdiff_zogy.astrometry import corrected_significance
 from streamdiff_zogy.background import fit_background
 from streamdiff_zogy.calibration import Calibration
 from streamdiff_zogy.filter_field import FilterField
 from streamdiff_zogy.filtering import Filtered
-from streamdiff_zogy.pixels import PixelPair
+from streamdiff_zogy.pixels import Holes
 
-# Filters have faint rings: their core holds this part of the sum of their squares.
-_CORE, _SCORE_CORE = 0.99, 0.9
+# Parts of the sum of the squares of filters. Their core spoils what is around a hole.
+# Their faint rings reach far: what they touch is suspect, but its noise is known.
+_RINGS, _CORE = 0.99, 0.9
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,21 +39,19 @@ class ProperSubtraction:
     Attributes
     ----------
     science, template : Exposure
-    pair : PixelPair
+    holes : Holes
     field : FilterField
     calibration : Calibration
     filtered : Filtered
         On the flux scale of the template.
-    matched_template : ndarray of float32, shape (ny, nx), or None
     """
 
     science: Exposure
     template: Exposure
-    pair: PixelPair
+    holes: Holes
     field: FilterField
     calibration: Calibration
     filtered: Filtered
-    matched_template: NDArray[np.float32] | None
 
     def difference(self, *, background_order: int | None) -> Difference:
         """Return the difference on the flux scale of the template.
@@ -63,20 +61,32 @@ class ProperSubtraction:
         background_order : int or None
             Order of the background to be subtracted; `None`: none is.
         """
-        image, score = self.filtered.difference, self.filtered.score
+        filtered, no_data = self.filtered, self._no_data
+        image, score = filtered.difference, filtered.score
         background = np.zeros(1)
         if background_order is not None:
-            used = self.pair.usable & ~self._no_data
+            used = ~(self.holes.unusable | no_data)
             background = fit_background(image, used, background_order)
-            level = field_image(background, self.science.shape)
-            # The filter that makes the score of the difference sums to 1.
-            image, score = image - level, score - level
+            # In place: new planes of this size cost as much as their transforms. The
+            # filter that makes the score of the difference sums to 1.
+            for plane in (image, score):
+                add_field(plane, -background)
+        np.copyto(image, 0, where=no_data)
         factor = self._covariance_factor
-        no_data = self._no_data
+        variance = filtered.power
+        variance /= np.float32(factor)
+        np.copyto(variance, np.inf, where=no_data)
+        significance = corrected_significance(
+            score,
+            filtered.template_score,
+            filtered.score_variance,
+            (self.calibration.sigma_x, self.calibration.sigma_y),
+        )
+        np.copyto(significance, 0, where=self._unscored)
         return Difference(
-            id=_exposure_id(self.science),
-            image=np.where(no_data, 0, image),
-            variance=np.where(no_data, np.inf, self.filtered.power / factor),
+            id=self.science.exposure_id,
+            image=image,
+            variance=variance,
             mask=self._mask,
             psf=self.field.psf,
             wcs=self.science.wcs,
@@ -85,75 +95,82 @@ class ProperSubtraction:
             convolved=Convolved.BOTH,
             noise=Noise.WHITE,
             covariance_factor=factor,
-            score=np.where(self._unscored, 0, self._significance(score)),
+            score=significance,
+            template_score=self._template_significance,
             matched_template=self._matched(background),
             photometric=self.science.photometric and self.template.photometric,
             metrics={**self.calibration.metrics, **self._metrics(background)},
         )
 
-    def _significance(self, score: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the score corrected for the noise of sources and registration."""
-        filtered, calibration = self.filtered, self.calibration
-        variance = filtered.score_variance
-        if calibration.sigma_x > 0 or calibration.sigma_y > 0:
-            variance = variance + astrometric_variance(
-                score + filtered.template_score,
-                filtered.template_score,
-                calibration.sigma_x,
-                calibration.sigma_y,
-            )
-        # Rounding of the transforms: no noise is where no variance was.
+    @property
+    def _template_significance(self) -> NDArray[np.float32]:
+        """Return the significance of what was subtracted, 0 where none is known."""
+        variance = self.filtered.score_variance
         known = variance > 0
-        significance: NDArray[np.float32] = np.zeros_like(score)
-        sigma = np.sqrt(np.where(known, variance, 1))
-        np.divide(score, sigma, out=significance, where=known)
+        known &= ~self._unscored
+        significance = np.zeros_like(variance)
+        np.sqrt(variance, out=significance, where=known)
+        np.divide(
+            self.filtered.template_score, significance, out=significance, where=known
+        )
         return significance
 
     def _matched(self, background: NDArray[np.float64]) -> NDArray[np.float32] | None:
-        if self.matched_template is None:
+        if self.filtered.matched_template is None:
             return None
-        level = field_image(background, self.science.shape)
-        matched = self.matched_template + level
-        matched[self._no_data] = 0
+        matched = self.filtered.matched_template.copy()
+        add_field(matched, background)
+        np.copyto(matched, 0, where=self._no_data)
         return matched
 
     @cached_property
-    def _radii(self) -> tuple[float, float]:
-        """Return the radii of the cores of the filters of both images [pixel]."""
+    def _radius(self) -> float:
+        """Return the radius of the filters, faint rings included [pixel]."""
+        return self._radius_of(_RINGS)
+
+    def _radius_of(self, part: float) -> float:
+        """Return the radius that a part of the filters is within [pixel].
+
+        A hole in one image is one in both: the wider filter counts.
+        """
         filters = self.field.at_centre
-        science, template = (
-            core_radius(np.square(f[0]), fraction=_CORE)
+        return max(
+            core_radius(np.square(f), fraction=part)
             for f in (filters.science, filters.template)
         )
-        return science, template
 
     @cached_property
     def _no_data(self) -> NDArray[np.bool_]:
-        science, template = (
-            dilate_by_disc(pixels.no_data, radius)
-            for pixels, radius in zip(
-                (self.pair.science, self.pair.template), self._radii, strict=True
-            )
-        )
-        return science | template
+        return dilate_by_disc(self.holes.no_data, self._radius)
 
-    @property
+    @cached_property
     def _unscored(self) -> NDArray[np.bool_]:
         """Return where too much of the score is from pixels without data."""
-        filters = self.field.at_centre.science_score[0]
-        radius = core_radius(np.square(filters), fraction=_SCORE_CORE)
-        missing = self.pair.science.no_data | self.pair.template.no_data
-        return self._no_data | dilate_by_disc(missing, radius)
+        psf = core_radius(np.square(self.field.at_centre.psf))
+        return dilate_by_disc(self.holes.no_data, self._radius + psf)
 
     @property
     def _mask(self) -> NDArray[np.int32]:
-        of_science, of_template = self._radii
-        return combine_masks(
-            dilate_mask(self.science.mask, of_science),
-            dilate_mask(self.template.mask, of_template),
+        core = self._radius_of(_CORE)
+        mask = combine_masks(
+            dilate_mask(self.science.mask, core),
+            dilate_mask(self.template.mask, core),
             self._no_data,
-            ceil(max(self._radii)),
+            ceil(core),
         )
+        suspect = np.int32(MaskPlane.SUSPECT)
+        np.bitwise_or(mask, suspect, out=mask, where=self._ringing)
+        return mask
+
+    @property
+    def _ringing(self) -> NDArray[np.bool_]:
+        """Return where filters reach holes or the border of the image."""
+        ringing = dilate_by_disc(self.holes.unusable, self._radius)
+        edge = ceil(self._radius)
+        if edge:
+            ringing[:edge] = ringing[-edge:] = True
+            ringing[:, :edge] = ringing[:, -edge:] = True
+        return ringing
 
     @cached_property
     def _powers(self) -> tuple[float, float]:
@@ -191,13 +208,5 @@ class ProperSubtraction:
             "template_noise": float(np.sqrt(template)),
             "background_at_centre": float(background @ terms),
             "filters_vary": float(not self.field.is_constant),
-            "n_filled_pixels": float(np.count_nonzero(~self.pair.usable)),
+            "n_filled_pixels": float(np.count_nonzero(self.holes.unusable)),
         }
-
-
-def _exposure_id(science: Exposure) -> ExposureId:
-    if not isinstance(science.id, ExposureId):
-        raise SubtractionError(
-            f"{science.id} is a template: subtract templates from science exposures"
-        )
-    return science.id

@@ -16,20 +16,21 @@ from scipy import fft
 
 from streamdiff.imaging.stamps import (
     Stamps,
-    batches,
     centred_psf_stamps,
     cut_stamps,
 )
 from streamdiff.imaging.stars import Stars
 from streamdiff.model import UNUSABLE, Exposure, Psf
 from streamdiff.model.psf import fwhm
-from streamdiff_zogy.filters import stamp_of, transform_centred
+from streamdiff_zogy.filters import fast_odd_side, stamp_of, transform_centred
 
 # Radius of the weights [FWHM of the wider PSF].
 _RADIUS = 1.5
 _MIN_USABLE = 0.9
 # What is farther away is another star, and beyond the expansion [pixel].
 _MAX_SHIFT = 1.0
+# The weights of so many stars at a time stay in the cache.
+_BATCH = 16
 # The terms of second order are small: their error is of fourth order after this.
 _STEPS = 3
 
@@ -77,7 +78,7 @@ def compare_stars(science: Exposure, template: Exposure, stars: Stars) -> StarPa
         return StarPairs(**{f.name: np.zeros(0) for f in fields(StarPairs)})
     parts = [
         _compared(science, template, stars.x[part], stars.y[part])
-        for part in batches(len(stars))
+        for part in _batches(len(stars))
     ]
     columns = [
         np.concatenate([getattr(part, f.name) for part in parts])
@@ -86,6 +87,10 @@ def compare_stars(science: Exposure, template: Exposure, stars: Stars) -> StarPa
     return StarPairs(
         **{f.name: c for f, c in zip(fields(StarPairs), columns, strict=True)}
     )
+
+
+def _batches(n: int) -> list[slice]:
+    return [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]
 
 
 def _compared(
@@ -161,7 +166,7 @@ class _Weights:
         psf_side = max(max(p.shape[1:]) for p in psfs)
         widest = max(fwhm(p.mean(axis=0)) for p in psfs)
         core = 2 * int(np.ceil(_RADIUS * widest)) + 1
-        side = core + psf_side - 1
+        side = fast_odd_side(core + psf_side - 1)
         p_n, p_r = (transform_centred(p, (side, side))[:, np.newaxis] for p in psfs)
         derivatives = _derivatives(side)
         common = stamp_of(derivatives[:3] * p_n * p_r, side)

@@ -1,14 +1,12 @@
 """Proper image subtraction, with the significance of a change at every pixel."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-import numpy as np
 from annotated_types import Ge, Gt, Le
-from numpy.typing import NDArray
 
-from streamdiff.errors import SubtractionError
+from streamdiff.imaging.comparable import check_comparable, no_common_pixel
 from streamdiff.model import (
     ConstantPsf,
     Difference,
@@ -25,10 +23,10 @@ from streamdiff_zogy.calibration import (
 )
 from streamdiff_zogy.centres import check_centres
 from streamdiff_zogy.filter_field import FilterField
-from streamdiff_zogy.filtering import Filtered, filter_pair
+from streamdiff_zogy.filtering import filter_pair
 from streamdiff_zogy.image_space import filter_stamps
 from streamdiff_zogy.noise_levels import NoiseLevels
-from streamdiff_zogy.pixels import PixelPair
+from streamdiff_zogy.pixels import Holes, PixelPair
 from streamdiff_zogy.proper import ProperSubtraction
 
 
@@ -75,7 +73,7 @@ class ZogySubtractor:
         Filter by transforms, or by sums over pixels, which is for stamps and uses
         the filters of the middle of the image.
     matched_template : bool
-        Keep what was subtracted; it doubles the cost.
+        Keep what was subtracted.
     max_psf_offset : float
         How far apart the PSFs may be centred on their stamps [pixel].
 
@@ -104,47 +102,40 @@ class ZogySubtractor:
         Raises
         ------
         SubtractionError
-            If the shapes differ, the PSFs are not centred alike, or the noise is
-            not known.
+            If the shapes or bands differ, the PSFs are not centred alike, or the
+            noise is not known.
         """
-        if science.shape != template.shape:
-            raise SubtractionError(
-                f"{science.id}: science image {science.shape} and template "
-                f"{template.shape} differ in shape: warp the template first"
-            )
-        pair = PixelPair.of(science, template)
-        if not pair.usable.any():
-            return Skip(
-                Reason.NO_VALID_PIXELS,
-                f"{science.id}: no pixel is usable in the science image and in the "
-                "template",
-            )
+        check_comparable(science, template)
+        holes = Holes.of(science, template)
+        if holes.unusable.all():
+            return no_common_pixel(science)
         check_centres(science, template, self.max_psf_offset)
         try:
             calibration = calibrate(science, template, self._calibration_rules)
         except TooFewStarsError as err:
             return Skip(Reason.INSUFFICIENT_KERNEL_SOURCES, f"{science.id}: {err}")
-        field = self._field(pair, science, template, calibration)
+        field = self._field(science, template, holes, calibration)
+        pair = PixelPair.of(science, template, holes, field.reach)
+        apply = filter_pair if self.domain == Domain.FOURIER else filter_stamps
         subtraction = ProperSubtraction(
             science=science,
             template=template,
-            pair=pair,
+            holes=holes,
             field=field,
             calibration=calibration,
-            filtered=self._filter(pair, field),
-            matched_template=self._matched(pair, field),
+            filtered=apply(pair, field, matched_template=self.matched_template),
         )
         order = self.background_order if self.subtract_background else None
         return subtraction.difference(background_order=order)
 
     def _field(
         self,
-        pair: PixelPair,
         science: Exposure,
         template: Exposure,
+        holes: Holes,
         calibration: Calibration,
     ) -> FilterField:
-        noise = NoiseLevels.of(pair, science)
+        noise = NoiseLevels.of(science, template, ~holes.unusable)
         psfs = science.psf, template.psf
         constant = all(isinstance(p, ConstantPsf) for p in psfs) and noise.is_constant
         if self.variation != Variation.AUTO:
@@ -157,19 +148,6 @@ class ZogySubtractor:
             image_shape=science.shape,
             is_constant=constant or self.domain == Domain.IMAGE,
         )
-
-    def _filter(self, pair: PixelPair, field: FilterField) -> Filtered:
-        apply = filter_pair if self.domain == Domain.FOURIER else filter_stamps
-        return apply(pair, field)
-
-    def _matched(
-        self, pair: PixelPair, field: FilterField
-    ) -> NDArray[np.float32] | None:
-        """Return what an empty sky would have lost."""
-        if not self.matched_template:
-            return None
-        empty = replace(pair.science, image=np.zeros_like(pair.science.image))
-        return -self._filter(replace(pair, science=empty), field).difference
 
     @property
     def _calibration_rules(self) -> CalibrationRules:

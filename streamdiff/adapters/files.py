@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
 
+from streamdiff.adapters.storage_errors import is_storage_failure
 from streamdiff.errors import (
     ChecksumMismatchError,
     ConfigError,
@@ -133,25 +134,30 @@ class RootedFiles:
         return content
 
     def _read(self, location: Location, uri: str) -> bytes:
-        limit = int(self.max_mib * _MIB)
         try:
-            storage = fsspec.filesystem(location.scheme)
-            info = storage.info(location.path)
-            if info.get("type") != "file":
-                raise UnreadableImageError(f"{uri}: is no file")
-            if (info.get("size") or 0) > limit:
-                raise TooLargeError(_too_large(uri, info["size"], self.max_mib))
-            with storage.open(location.path, "rb") as file:
-                # One byte more, in case the file has grown since.
-                content = bytes(file.read(limit + 1))
+            return self._content(location, uri)
         except _NO_SUCH_FILE as err:
             raise UnreadableImageError(f"{uri}: {_first_line(err)}") from err
-        except (OSError, TimeoutError) as err:
-            raise StoreUnavailableError(f"{uri}: {_first_line(err)}") from err
         except (ImportError, ValueError) as err:
             raise UnreadableImageError(
                 f"{uri}: no access to {location.scheme}: {_first_line(err)}"
             ) from err
+        except Exception as err:
+            if not is_storage_failure(err):
+                raise
+            raise StoreUnavailableError(f"{uri}: {_first_line(err)}") from err
+
+    def _content(self, location: Location, uri: str) -> bytes:
+        limit = int(self.max_mib * _MIB)
+        storage = fsspec.filesystem(location.scheme)
+        info = storage.info(location.path)
+        if info.get("type") != "file":
+            raise UnreadableImageError(f"{uri}: is no file")
+        if (info.get("size") or 0) > limit:
+            raise TooLargeError(_too_large(uri, info["size"], self.max_mib))
+        with storage.open(location.path, "rb") as file:
+            # One byte more, in case the file has grown since.
+            content = bytes(file.read(limit + 1))
         if len(content) > limit:
             raise TooLargeError(_too_large(uri, len(content), self.max_mib))
         return content

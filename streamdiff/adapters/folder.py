@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from streamdiff.adapters.storage_errors import is_storage_failure
 from streamdiff.adapters.whole_file import temporary_beside
 from streamdiff.errors import ConfigError, StoreUnavailableError
 
@@ -75,8 +76,7 @@ class Folder:
                 if isinstance(self.filesystem, LocalFileSystem):
                     _link_new(Path(full), content)
                 else:
-                    parent = full.rsplit("/", 1)[0]
-                    self.filesystem.makedirs(parent, exist_ok=True)
+                    self.filesystem.makedirs(_parent(full), exist_ok=True)
                     self.filesystem.pipe_file(full, content, mode="create")
             except FileExistsError:
                 return False
@@ -90,8 +90,16 @@ class Folder:
                 with temporary_beside(Path(full), content) as temporary:
                     temporary.replace(full)
             else:
-                self.filesystem.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
+                self.filesystem.makedirs(_parent(full), exist_ok=True)
                 self.filesystem.pipe_file(full, content)
+
+    def delete(self, path: str) -> None:
+        """Delete a file, if it exists."""
+        with self._translated(path):
+            try:
+                self.filesystem.rm_file(self._full(path))
+            except FileNotFoundError:
+                return
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -100,8 +108,14 @@ class Folder:
     def _translated(self, path: str) -> Iterator[None]:
         try:
             yield
-        except OSError as err:
+        except Exception as err:
+            if not is_storage_failure(err):
+                raise
             raise StoreUnavailableError(f"{self._full(path)}: {err!r}") from err
+
+
+def _parent(path: str) -> str:
+    return path.rsplit("/", 1)[0]
 
 
 def _link_new(path: Path, content: bytes) -> None:

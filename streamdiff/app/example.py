@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel
@@ -70,5 +71,7 @@ def _toml(value: Any) -> str:  # noqa: ANN401
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(v) for v in value)}]"
-    # JSON writes strings, numbers and booleans as TOML does
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    # JSON writes strings, other numbers and booleans as TOML does
     return json.dumps(value)

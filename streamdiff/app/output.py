@@ -7,6 +7,7 @@ from pathlib import Path
 from streamdiff.adapters.avro.alert import alert_record
 from streamdiff.adapters.avro.container import container_bytes
 from streamdiff.adapters.fits.difference import encode_difference
+from streamdiff.adapters.fits.qa import encode_qa
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.model import Alert, ExposureId
 from streamdiff.pipeline.result import VisitResult
@@ -14,19 +15,20 @@ from streamdiff.pipeline.result import VisitResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFiles:
-    """Writes alerts and differences of each visit into a folder.
+    """Writes alerts, differences and QA pages of each visit into a folder.
 
     Attributes
     ----------
     directory : Path or None
         `None` to write nothing.
-    alerts, differences : bool
+    alerts, differences, qa : bool
         What is written.
     """
 
     directory: Path | None
     alerts: bool
     differences: bool
+    qa: bool = False
 
     def keep(self, result: VisitResult) -> None:
         """Write the files of one visit; writing them again changes nothing.
@@ -48,6 +50,8 @@ class ResultFiles:
                 matched_template=True,
             )
             write_whole(stem.with_name(f"{stem.name}.fits"), content)
+        if self.qa:
+            write_qa(stem, result)
 
 
 def file_stem(exposure_id: ExposureId) -> str:
@@ -65,3 +69,34 @@ def write_alerts(path: Path, alerts: Iterable[Alert]) -> None:
         If it can not be written.
     """
     write_whole(path, container_bytes(map(alert_record, alerts)))
+
+
+def write_qa(stem: Path, result: VisitResult) -> tuple[Path, Path]:
+    """Write the tables and the page about the matching of a visit.
+
+    Parameters
+    ----------
+    stem : Path
+        Beginning of the names: ``<stem>_qa.fits`` and ``<stem>_qa.png``.
+    result : VisitResult
+        Processed.
+
+    Raises
+    ------
+    ValueError
+        If the visit was skipped.
+    StoreUnavailableError
+        If they can not be written.
+    """
+    # A worker that draws no pages is not to wait for matplotlib.
+    from streamdiff.app.qa.page import qa_page  # noqa: PLC0415
+
+    if result.products is None:
+        raise ValueError(f"{result.event.event_id}: a skipped visit has no QA page")
+    images = result.products.images
+    tables, page = (
+        stem.with_name(f"{stem.name}_qa.{kind}") for kind in ("fits", "png")
+    )
+    write_whole(tables, encode_qa(images.difference, metrics=result.metrics))
+    write_whole(page, qa_page(images, metrics=result.metrics))
+    return tables, page

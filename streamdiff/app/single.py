@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.reader import FitsReader, describe
+from streamdiff.adapters.spool import spool
 from streamdiff.app.wiring import (
     build_chosen,
     comparison,
@@ -20,7 +21,7 @@ from streamdiff.model import Coadd, Exposure, Skip, Template, TemplateId, VisitR
 from streamdiff.pipeline.cover import template_on_grid
 from streamdiff.pipeline.exposures import ExposureSource
 from streamdiff.pipeline.result import VisitResult
-from streamdiff.pipeline.stage import StageCalls
+from streamdiff.pipeline.stage import StageCalls, checked_coadd, checked_warp
 from streamdiff.plugins import Registry
 
 
@@ -37,17 +38,28 @@ class Workbench:
     settings: Settings
     registry: Registry
 
-    def subtract(self, science: Path, template: Path) -> VisitResult:
+    def subtract(
+        self, science: Path, template: Path, *, catalogue: Path | None = None
+    ) -> VisitResult:
         """Return the difference of two files; the template may have another WCS.
+
+        Parameters
+        ----------
+        science, template : Path
+        catalogue : Path, optional
+            Table of the stars on the science image.
 
         Raises
         ------
         UnprocessableError
             If a file can not be read or the images not be subtracted.
         """
-        exposures = self._exposures(science, template)
+        named = [science, template, *([catalogue] if catalogue else [])]
+        exposures = self._exposures(*named)
         calls = self._calls()
         event = self.event(science, lenient=True)
+        if catalogue is not None:
+            event = replace(event, catalogue_uri=catalogue.resolve().as_uri())
         image = exposures.load(event, calls)
         sky = exposures.load(self.event(template, lenient=True), calls)
         warper = build_chosen(self.settings, self.registry, "warp")
@@ -80,18 +92,18 @@ class Workbench:
         source = self._exposures(*paths, grid_path)
         calls = self._calls()
         events = _told_apart([self.event(path, lenient=True) for path in paths])
-        exposures = [source.load(event, calls) for event in events]
         grid = source.read(self.event(grid_path, lenient=True), calls)
         warper = build_chosen(self.settings, self.registry, "warp")
         coadder = build_chosen(self.settings, self.registry, "coadd")
-        warps = [
-            calls("warp", warper.warp, exposure, grid.wcs, grid.shape)
-            for exposure in exposures
-        ]
-        result: Coadd | Skip = calls("coadd", coadder.coadd, template_id, warps)
+        with spool() as warps:
+            for event in events:
+                exposure = source.load(event, calls)
+                warp = calls("warp", warper.warp, exposure, grid.wcs, grid.shape)
+                warps.append(checked_warp(calls.name("warp"), warp, grid.shape))
+            result = calls("coadd", coadder.coadd, template_id, warps)
         if isinstance(result, Skip):
             raise UnprocessableError(f"{result.reason}: {result.detail}")
-        return result
+        return checked_coadd(calls.name("coadd"), template_id, result)
 
     def event(self, path: Path, *, lenient: bool = False) -> VisitReady:
         """Return the event that announces a file, from the file's own header."""

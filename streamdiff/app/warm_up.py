@@ -4,6 +4,9 @@ import numpy as np
 import structlog
 from astropy.wcs import WCS
 
+from streamdiff.imaging.compact import convolve_compact
+from streamdiff.imaging.difference_mask import dilate_mask
+from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
 from streamdiff.model import ConstantPsf, Exposure, ExposureId
 from streamdiff.stages import Warper
 
@@ -14,12 +17,16 @@ log = structlog.get_logger()
 
 
 def warm_up(warper: Warper) -> None:
-    """Warp a small image, so that the machine code of the loops is there.
+    """Warp, fill, dilate and convolve a small image, so that the machine code is there.
 
-    All compiled loops are those of resampling. A warper that can not take such an
-    image is not refused: its error is logged.
+    Every visit takes these loops. A warper that can not take such an image is not
+    refused: its error is logged.
     """
     exposure = _blank()
+    fill_unusable(exposure.image, np.eye(SIDE, dtype=bool))
+    dilate_by_disc(np.eye(SIDE, dtype=bool), 1.0)
+    dilate_mask(exposure.mask, 1.0)
+    convolve_compact(exposure.variance, np.ones((1, 1, 3, 3)))
     target = exposure.wcs.deepcopy()
     target.wcs.crpix += 0.5
     try:

@@ -1,25 +1,44 @@
 """From settings and plugins to pipelines: the composition root."""
 
+import json
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+import structlog
+
 from streamdiff import __version__
+from streamdiff.adapters.avro.alert import unmapped
 from streamdiff.adapters.files import RootedFiles
-from streamdiff.adapters.template_store import FsspecTemplateStore
+from streamdiff.adapters.fits.tiles import read_tiles
+from streamdiff.adapters.spool import spool
+from streamdiff.adapters.template_store import FsspecTemplateStore, Keep
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError
-from streamdiff.imaging.skymap import SkyMap
+from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import FluxScale, Provenance
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.rescale import Image, VarianceRescaling
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
 from streamdiff.plugins import Registry
 from streamdiff.ports import Files, TemplateStore
 from streamdiff.stages import AlertFormat, EventDecoder
 
+log = structlog.get_logger(__name__)
+
 NONE = "none"
+_RESCALED: Mapping[str, tuple[Image, ...]] = MappingProxyType(
+    {
+        "none": (),
+        "science": ("science",),
+        "template": ("template",),
+        "both": ("science", "template"),
+    }
+)
 OPTIONAL_KINDS = frozenset({"register", "score", "associate"})
 
 SINGLE_KINDS = (
@@ -89,6 +108,15 @@ def check(settings: Settings, registry: Registry) -> None:
     for kind, tables in settings.plugins.items():
         for name in tables:
             build(settings, registry, kind, name)
+    _tell_unmapped(settings, registry)
+
+
+def _tell_unmapped(settings: Settings, registry: Registry) -> None:
+    """Warn of measurements that alerts have no field for."""
+    for name in settings.pipeline.measure:
+        measurer = build(settings, registry, "measure", name)
+        if columns := unmapped(column.name for column in measurer.columns):
+            log.warning("columns_not_in_alerts", measurer=name, columns=columns)
 
 
 def provenance(settings: Settings, registry: Registry) -> Provenance:
@@ -134,9 +162,18 @@ def comparison(settings: Settings, registry: Registry) -> Comparison:
             name: build(settings, registry, "measure", name)
             for name in settings.pipeline.measure
         },
+        rescale=variance_rescaling(settings),
         min_template_coverage=settings.pipeline.min_template_coverage,
         flux_scale=FluxScale(settings.pipeline.flux_scale),
         provenance=provenance(settings, registry),
+    )
+
+
+def variance_rescaling(settings: Settings) -> VarianceRescaling:
+    """Return what makes variance planes honest before images are matched."""
+    chosen = settings.pipeline.rescale_variance
+    return VarianceRescaling(
+        images=_RESCALED[chosen], limit=settings.pipeline.max_variance_scale
     )
 
 
@@ -147,21 +184,36 @@ def rooted_files(settings: Settings) -> RootedFiles:
 
 def template_store(settings: Settings) -> FsspecTemplateStore:
     """Return the template store."""
+    store = settings.store
     return FsspecTemplateStore(
-        uri=settings.store.uri, cache_mib=settings.store.cache_mib
+        uri=store.uri,
+        cache_mib=store.cache_mib,
+        keep=Keep(versions=store.keep_versions, retired=store.keep_retired),
+        warps_by=_warp_makers(settings),
     )
 
 
-def sky_map(settings: Settings) -> SkyMap:
+def _warp_makers(settings: Settings) -> str:
+    """Return what the pixels of a warp depend on, besides its event."""
+    kinds = {kind: getattr(settings.pipeline, kind) for kind in ("read", "psf", "warp")}
+    options = {kind: settings.options(kind, name) for kind, name in kinds.items()}
+    skymap = settings.store.skymap.model_dump()
+    return json.dumps([__version__, kinds, options, skymap], sort_keys=True)
+
+
+def sky_map(settings: Settings) -> Tessellation:
     """Return the division of the sky into patches.
 
     Raises
     ------
     ConfigError
-        If its numbers do not go together.
+        If its numbers do not go together, or the user's tiles can not be read.
     """
+    chosen = settings.store.skymap
+    if chosen.tiles:
+        return read_tiles(chosen.tiles)
     try:
-        return SkyMap(**settings.store.skymap.model_dump())
+        return SkyMap(**chosen.model_dump(exclude={"tiles"}))
     except ValueError as err:
         raise ConfigError(f"[store.skymap] {err}") from err
 
@@ -200,6 +252,7 @@ def template_pipeline(
         coadder=build_chosen(settings, registry, "coadd"),
         store=store,
         skymap=sky_map(settings),
+        spool=spool,
         plugin_names=plugin_names(settings),
         monotonic=time.monotonic,
     )

@@ -66,4 +66,5 @@ def _result_files(settings: Settings) -> ResultFiles:
         directory=Path(output.directory) if output.directory else None,
         alerts=output.alerts,
         differences=output.differences,
+        qa=output.qa,
     )

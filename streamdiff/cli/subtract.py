@@ -7,7 +7,7 @@ import click
 from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.app.environment import find_plugins, read_settings
-from streamdiff.app.output import write_alerts
+from streamdiff.app.output import write_alerts, write_qa
 from streamdiff.app.single import Workbench
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
@@ -22,6 +22,10 @@ from streamdiff.pipeline.result import VisitResult
 @config_option
 @click.option("--subtract", "name", help="Subtraction plugin to use.")
 @click.option("--alerts", type=ReadPath, help="Avro container of the alerts.")
+@click.option("--catalogue", type=ReadPath, help="Table of the stars on SCIENCE.")
+@click.option(
+    "--qa", is_flag=True, help="Also OUT_qa.png and OUT_qa.fits on the matching."
+)
 def command(
     science: Path,
     template: Path,
@@ -29,11 +33,13 @@ def command(
     config: Path | None,
     name: str | None,
     alerts: Path | None,
+    catalogue: Path | None,
+    qa: bool,
 ) -> None:
     """Subtract TEMPLATE, which may have another WCS, from SCIENCE."""
     settings = _with_subtractor(read_settings(config), name)
     bench = Workbench(settings=settings, registry=find_plugins())
-    result = bench.subtract(science, template)
+    result = bench.subtract(science, template, catalogue=catalogue)
     if result.products is None:
         raise UnprocessableError(
             f"{science}: skipped: {result.reason}: {result.detail}"
@@ -50,6 +56,8 @@ def command(
     )
     if alerts is not None:
         write_alerts(alerts, result.alerts)
+    if qa:
+        write_qa(output.with_suffix(""), result)
     click.echo(_summary(output, result))
 
 

@@ -9,6 +9,8 @@ import sep
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from streamdiff.imaging.noise import SIGMA_PER_MAD
+
 # With fewer usable pixels there is no histogram to take a mode of.
 _MIN_PIXELS = 64
 _SMOOTHING = 1.5
@@ -98,7 +100,7 @@ def _sources(
     level = np.median(smooth[used])
     # Sources only add: the noise is that of the pixels below the median.
     below = level - smooth[used & (smooth < level)]
-    sigma = 1.4826 * np.median(below) if below.size else 0.0
+    sigma = SIGMA_PER_MAD * np.median(below) if below.size else 0.0
     found = used & (smooth - level > _OBJECT_SIGMA * sigma)
     grown: NDArray[np.bool_] = ndimage.maximum_filter(found, _GROW)
     return grown

@@ -13,10 +13,13 @@ from scipy import fft
 # What lies outside the image: nothing, or its mirror image.
 Border = Literal["zero", "mirror"]
 
+# Pixels of the blocks that are transformed together.
+_BATCH = 2**17
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """The partition of an image into cells, a row of them at a time.
+    """The partition of an image into cells, a few of them at a time.
 
     Attributes
     ----------
@@ -77,6 +80,15 @@ class Blocks:
         )
         return y, x
 
+    def pixels(self, axis: int) -> NDArray[np.float64]:
+        """Return the positions along an axis of the pixels of all cells."""
+        return np.arange(self.cell[axis] * self.count[axis], dtype=float)
+
+    def cut(self, strip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a strip of the height of a cell as cells; shape (count, hy, hx)."""
+        hy, hx = self.cell
+        return strip.reshape(hy, -1, hx).transpose(1, 0, 2)
+
     def transform(self, kernels: NDArray[Any]) -> NDArray[np.complex64]:
         """Return the spectra of kernels; shape (..., ky, kx) in."""
         spectra: NDArray[np.complex64] = fft.rfft2(
@@ -84,26 +96,36 @@ class Blocks:
         )
         return spectra
 
-    def rows(
+    def batches(
         self, plane: NDArray[Any], border: Border
-    ) -> Iterator[tuple[int, NDArray[np.complex64]]]:
-        """Yield the number and the spectra of the blocks of each row."""
+    ) -> Iterator[tuple[int, slice, NDArray[np.complex64]]]:
+        """Yield the row, the columns and the spectra of blocks, a few at a time.
+
+        Pixels and spectra of a batch stay in the cache.
+        """
+        # Real pixels, rather than zeros, bring a block to the sides of its transform.
         margins = [
-            (k // 2, k // 2 + h * c - n)
-            for n, k, h, c in zip(
-                self.shape, self.kernel_shape, self.cell, self.count, strict=True
+            (k // 2, p + h * (c - 1) - n - k // 2)
+            for n, k, h, c, p in zip(
+                self.shape,
+                self.kernel_shape,
+                self.cell,
+                self.count,
+                self.padded,
+                strict=True,
             )
         ]
         mode: Literal["constant", "symmetric"]
         mode = "constant" if border == "zero" else "symmetric"
         surrounded = np.pad(np.asarray(plane, np.float32), margins, mode=mode)
-        height, width = (
-            h + k - 1 for h, k in zip(self.cell, self.kernel_shape, strict=True)
-        )
+        height, width = self.padded
+        step = max(1, _BATCH // (height * width))
         for row in range(self.count[0]):
             strip = surrounded[row * self.cell[0] :][:height]
             windows = sliding_window_view(strip, width, axis=1)[:, :: self.cell[1]]
-            yield row, fft.rfft2(windows.transpose(1, 0, 2), s=self.padded)
+            for first in range(0, self.count[1], step):
+                columns = slice(first, min(first + step, self.count[1]))
+                yield row, columns, fft.rfft2(windows[:, columns].transpose(1, 0, 2))
 
     def invert(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         """Return the pixels of cells, free of what wraps around their blocks."""
@@ -114,13 +136,18 @@ class Blocks:
         return pixels[..., ky - 1 : ky - 1 + hy, kx - 1 : kx - 1 + hx]
 
     def paste(
-        self, plane: NDArray[np.float32], row: int, cells: NDArray[np.float32]
+        self,
+        plane: NDArray[np.float32],
+        row: int,
+        columns: slice,
+        cells: NDArray[np.float32],
     ) -> None:
-        """Write a row of cells to where they belong in the result."""
+        """Write cells of a row to where they belong in the result."""
         height, width = self.cell
-        target = plane[row * height :][:height]
-        strip = cells.transpose(1, 0, 2).reshape(height, len(cells) * width)
-        target[:] = strip[: target.shape[0], : target.shape[1]]
+        strip = plane[row * height :][:height]
+        for column, cell in zip(range(columns.start, columns.stop), cells, strict=True):
+            target = strip[:, column * width :][:, :width]
+            target[:] = cell[: target.shape[0], : target.shape[1]]
 
 
 def _fractions(nodes: NDArray[np.float64], side: int) -> NDArray[np.float32]:

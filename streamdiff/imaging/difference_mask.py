@@ -3,15 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.interpolate import dilate_by_disc
-from streamdiff.model import MaskPlane
+from streamdiff.imaging.interpolate import dilate_bits_by_disc
+from streamdiff.model import UNUSABLE, MaskPlane
 
 # What was found on the inputs says nothing about the difference.
 _DROPPED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
+# Planes of a template that say something about the difference; all others tell how
+# the template was made, or of its sources.
+_OF_TEMPLATE = UNUSABLE | MaskPlane.HIGH_VARIANCE
+_OF_TEMPLATE |= MaskPlane.SAT_TEMPLATE | MaskPlane.INJECTED_TEMPLATE
 # Planes that mark a source, not pixels that spoil their surroundings.
 _KEPT_AS_THEY_ARE = MaskPlane.INJECTED | MaskPlane.INJECTED_TEMPLATE
 _RENAMED = {
-    MaskPlane.SAT: MaskPlane.SAT | MaskPlane.SAT_TEMPLATE,
+    MaskPlane.SAT: MaskPlane.SAT_TEMPLATE,
     MaskPlane.INJECTED: MaskPlane.INJECTED_TEMPLATE,
 }
 
@@ -22,26 +26,20 @@ def dilate_mask(mask: NDArray[np.int32], radius: float) -> NDArray[np.int32]:
     Every plane grows by the radius of the core of the kernel or filter [pixel],
     but those that only mark where a source was injected.
     """
-    dilated = mask & np.int32(_KEPT_AS_THEY_ARE)
-    for plane in _planes_in(mask):
-        if plane not in _KEPT_AS_THEY_ARE:
-            dilated[dilate_by_disc(plane.in_mask(mask), radius)] |= np.int32(plane)
-    return dilated
+    return dilate_bits_by_disc(mask, ~int(_KEPT_AS_THEY_ARE), radius)
 
 
 def mask_of_template(mask: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return a template's mask as the difference is to show it.
 
     Saturation stays what it is, and is said to be the template's; sources
-    injected into the template are told from those in the science image.
+    injected into the template are told from those in the science image. Beside
+    these, `UNUSABLE` planes and HIGH_VARIANCE are kept.
     """
-    renamed = mask.copy()
-    for plane in _planes_in(mask):
-        if plane in _RENAMED:
-            pixels = plane.in_mask(mask)
-            renamed[pixels] &= ~np.int32(plane)
-            renamed[pixels] |= np.int32(_RENAMED[plane])
-    return renamed
+    kept = mask & np.int32(_OF_TEMPLATE)
+    for plane, renamed in _RENAMED.items():
+        np.bitwise_or(kept, np.int32(renamed), out=kept, where=plane.in_mask(mask))
+    return kept
 
 
 def combine_masks(
@@ -61,17 +59,13 @@ def combine_masks(
     edge : int
         Width [pixel] of the border where the kernel's core leaves the image.
     """
-    mask = (science | mask_of_template(template)) & ~np.int32(_DROPPED)
-    mask[no_data] |= np.int32(MaskPlane.NO_DATA)
+    mask = mask_of_template(template)
+    mask |= science
+    mask &= ~np.int32(_DROPPED)
+    np.bitwise_or(mask, np.int32(MaskPlane.NO_DATA), out=mask, where=no_data)
     if edge:
         mask[:edge] |= np.int32(MaskPlane.EDGE)
         mask[-edge:] |= np.int32(MaskPlane.EDGE)
         mask[:, :edge] |= np.int32(MaskPlane.EDGE)
         mask[:, -edge:] |= np.int32(MaskPlane.EDGE)
     return mask
-
-
-def _planes_in(mask: NDArray[np.int32]) -> list[MaskPlane]:
-    """Return the planes that are set anywhere; most never are."""
-    found = int(np.bitwise_or.reduce(mask, axis=None))
-    return [plane for plane in MaskPlane if plane & found]

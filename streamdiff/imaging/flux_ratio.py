@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from streamdiff.imaging.psf_mean import pad_stamp
-from streamdiff.imaging.stamps import centred_psf_stamps, cut_stamps
+from streamdiff.imaging.stamps import centred_psf_stamps, cut_stamps, pad_stamp
 from streamdiff.imaging.stars import Stars, find_stars
 from streamdiff.model import UNUSABLE, Exposure
 from streamdiff.model.psf import fwhm
@@ -13,6 +12,8 @@ from streamdiff.model.psf import fwhm
 MIN_SNR = 30.0
 MAX_STARS = 300
 MIN_USABLE = 0.9
+# A ratio that is known no better is none: a few stars that disagree do not tell it.
+MAX_ERROR = 0.05
 # Radii of the aperture, and of the annulus around it [FWHM].
 APERTURE, ANNULUS = 1.8, 2.4
 
@@ -23,7 +24,7 @@ def reference_stars(exposure: Exposure) -> Stars:
 
 
 def flux_ratio(
-    exposure: Exposure, reference: Exposure, stars: Stars, *, min_stars: int = 10
+    exposure: Exposure, reference: Exposure, stars: Stars, *, min_stars: int = 3
 ) -> float | None:
     """Return the flux of stars in an exposure over that in a reference.
 
@@ -39,7 +40,7 @@ def flux_ratio(
     Returns
     -------
     float or None
-        Median over the stars; `None` if it can not be told.
+        Median over the stars; `None` if it can not be told to 5 %.
 
     Notes
     -----
@@ -47,6 +48,10 @@ def flux_ratio(
     PSF, and with it the same blends: the ratio depends neither on the seeing nor
     on the neighbours. Fluxes are those in an aperture so wide that errors of the
     PSFs, whose sums are 1, hardly matter, over the mean of the annulus around it.
+
+    The error of the median is taken for the mean deviation from it over the root of
+    the number of stars. Unlike the median deviation, it is not small for a few stars
+    two of which agree by chance. Stars that vary count as off by all of the ratio.
     """
     if not len(stars):
         return None
@@ -68,8 +73,17 @@ def flux_ratio(
     # What one image lacks is taken from both.
     a = _convolved((ours.image * usable)[common], reference_psf[common])
     b = _convolved((theirs.image * usable)[common], psf[common])
-    ratio = float(np.median(np.tensordot(a, aperture) / np.tensordot(b, aperture)))
-    return ratio if np.isfinite(ratio) and ratio > 0 else None
+    return _agreed(np.tensordot(a, aperture) / np.tensordot(b, aperture))
+
+
+def _agreed(ratios: NDArray[np.float64]) -> float | None:
+    """Return the median of ratios, `None` if it is not well known."""
+    middle = float(np.median(ratios))
+    if not (np.isfinite(middle) and middle > 0):
+        return None
+    deviation = np.minimum(np.abs(ratios - middle), middle)
+    error = float(np.mean(deviation)) / np.sqrt(len(ratios))
+    return middle if error <= MAX_ERROR * middle else None
 
 
 def _mostly(usable: NDArray[np.bool_], core: int) -> NDArray[np.bool_]:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from streamdiff.imaging.compiled import compiled
+
 
 def fill_unusable(
     plane: NDArray[Any], unusable: NDArray[np.bool_]
@@ -31,9 +33,9 @@ def fill_unusable(
     outside the range of the good ones: nothing rings. (The pull-push scheme of
     Gortler et al. 1996, SIGGRAPH '96, 43.)
     """
-    good = np.isfinite(plane) & ~unusable
     values = np.array(plane, np.float32)
-    values[~good] = 0
+    good = np.empty(values.shape, np.bool_)
+    _blank(values, unusable, good)
     return _fill(values, good)
 
 
@@ -58,51 +60,113 @@ def dilate_by_disc(plane: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]
 
     The cost grows with the length of the outlines, not with their areas.
     """
-    dilated: NDArray[np.bool_] = plane.copy()
-    y, x = np.nonzero(_outline(plane))
-    reach = int(radius)
-    discs = _radii((2 * reach + 1, 2 * reach + 1)) <= radius
-    for dy, dx in np.argwhere(discs) - reach:
-        row, column = y + dy, x + dx
-        inside = (row >= 0) & (row < plane.shape[0])
-        inside &= (column >= 0) & (column < plane.shape[1])
-        dilated[row[inside], column[inside]] = True
+    dilated = np.zeros(plane.shape, np.bool_)
+    _draw_discs(plane.view(np.uint8), 1, _disc(radius), dilated.view(np.uint8))
     return dilated
+
+
+def dilate_bits_by_disc(
+    mask: NDArray[np.int32], growing: int, radius: float
+) -> NDArray[np.int32]:
+    """Return a mask with bits set within a radius [pixel] of where they are set.
+
+    Parameters
+    ----------
+    mask : ndarray of int32, shape (ny, nx)
+    growing : int
+        The bits that grow; others stay as they are.
+    radius : float
+    """
+    dilated = np.zeros(mask.shape, np.int32)
+    _draw_discs(mask, growing, _disc(radius), dilated)
+    return dilated
+
+
+@compiled
+def _blank(
+    values: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    good: NDArray[np.bool_],
+) -> None:
+    """Fill in which pixels are good, and set the others to 0."""
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            usable = np.isfinite(values[row, column]) and not unusable[row, column]
+            good[row, column] = usable
+            if not usable:
+                values[row, column] = 0
 
 
 def _fill(values: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return values, 0 where not good, with these pixels filled in place."""
-    if good.all() or not good.any():
+    missing = np.flatnonzero(~good)
+    if missing.size in {0, good.size}:
         return values
-    number = _sum_blocks(good.astype(np.float32))
-    mean = _sum_blocks(values)
-    mean /= np.maximum(number, 1)
-    coarse = _fill(mean, number > 0)
-    holes = np.argwhere(~good).T
-    values[tuple(holes)] = ndimage.map_coordinates(
+    holes = np.array(np.unravel_index(missing, good.shape))
+    shape = [(n + 1) // 2 for n in values.shape]
+    coarse, known = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    _average_blocks(values, good, coarse, known)
+    _fill(coarse, known)
+    values.flat[missing] = ndimage.map_coordinates(
         coarse, (holes - 0.5) / 2, order=1, mode="nearest"
     )
     return values
 
 
-def _sum_blocks(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sums of 2 x 2 pixels; a last odd row or column is alone."""
-    ny, nx = plane.shape
-    even = np.pad(plane, ((0, ny % 2), (0, nx % 2)))
-    total: NDArray[np.float32] = even[::2, ::2] + even[1::2, ::2]
-    total += even[::2, 1::2]
-    total += even[1::2, 1::2]
-    return total
+@compiled
+def _average_blocks(
+    values: NDArray[np.float32],
+    good: NDArray[np.bool_],
+    coarse: NDArray[np.float32],
+    known: NDArray[np.bool_],
+) -> None:
+    """Fill in the means of the good pixels of 2 x 2, and where there are any.
+
+    Values are 0 where they are not good. At the far border of an odd side, the same
+    pixels count twice: their mean is the same.
+    """
+    height, width = values.shape
+    for row in range(coarse.shape[0]):
+        above, below = 2 * row, min(2 * row + 1, height - 1)
+        for column in range(coarse.shape[1]):
+            left, right = 2 * column, min(2 * column + 1, width - 1)
+            total = values[above, left] + values[above, right]
+            total += values[below, left] + values[below, right]
+            number = np.float32(good[above, left]) + np.float32(good[above, right])
+            number += np.float32(good[below, left]) + np.float32(good[below, right])
+            coarse[row, column] = total / max(number, np.float32(1))
+            known[row, column] = number > 0
 
 
-def _outline(plane: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return True on pixels of a set that have a neighbour outside it."""
-    inner = plane.copy()
-    inner[1:] &= plane[:-1]
-    inner[:-1] &= plane[1:]
-    inner[:, 1:] &= plane[:, :-1]
-    inner[:, :-1] &= plane[:, 1:]
-    return plane & ~inner
+def _disc(radius: float) -> NDArray[np.intp]:
+    """Return half the widths of the rows of a disc, without their middles."""
+    reach = int(radius)
+    discs: NDArray[np.bool_] = _radii((2 * reach + 1, 2 * reach + 1)) <= radius
+    half: NDArray[np.intp] = discs.sum(axis=1) // 2
+    return half
+
+
+@compiled
+def _draw_discs(
+    bits: NDArray[Any], growing: int, disc: NDArray[np.intp], drawn: NDArray[Any]
+) -> None:
+    """Set the growing bits of pixels on an outline in a disc around them."""
+    height, width = bits.shape
+    reach = len(disc) // 2
+    for y in range(height):
+        for x in range(width):
+            if not bits[y, x]:
+                continue
+            drawn[y, x] |= bits[y, x]
+            here = bits[y, x] & growing
+            inner = here & bits[max(y - 1, 0), x] & bits[min(y + 1, height - 1), x]
+            inner &= bits[y, max(x - 1, 0)] & bits[y, min(x + 1, width - 1)]
+            if inner == here:
+                continue
+            for row in range(max(y - reach, 0), min(y + reach + 1, height)):
+                half = disc[row - y + reach]
+                for column in range(max(x - half, 0), min(x + half + 1, width)):
+                    drawn[row, column] |= here
 
 
 def _radii(shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # A Gaussian's standard deviation over its median absolute deviation.
-_SIGMA_PER_MAD = 1.4826022185056018
+SIGMA_PER_MAD = 1.4826022185056018
 _CLIP_SIGMA, _CLIP_PASSES = 3.0, 3
 # 10^6 values know a mean to a thousandth of their scatter.
 _MAX_VALUES = 1_000_000
@@ -20,7 +20,7 @@ def robust_std(values: ArrayLike) -> float:
     if not sample.size:
         return float("nan")
     deviation = np.abs(sample - np.median(sample))
-    return _SIGMA_PER_MAD * float(np.median(deviation))
+    return SIGMA_PER_MAD * float(np.median(deviation))
 
 
 def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.lanczos import weigh, weight_table
 from streamdiff.imaging.pixel_map import PixelMap
-from streamdiff.imaging.psf_mean import pad_stamp
+from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import ConstantPsf, GridPsf, Psf
 from streamdiff.model.psf import shift_stamp
 

@@ -1,6 +1,7 @@
 """The significance of a point source at every pixel: a matched filter."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +19,26 @@ _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 def significance(
     difference: Difference, *, exclude: MaskPlane, min_power: float = 0.5
 ) -> NDArray[np.float32]:
-    """Return flux over its error, of a point source centred on each pixel.
+    """Return flux over its error, of a point source on each pixel of a difference.
 
-    Parameters
+    See `PointSourceFilter`; shape (ny, nx) [sigma].
+    """
+    matched = PointSourceFilter.of(difference, exclude=exclude, min_power=min_power)
+    return matched.significance(difference.image)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PointSourceFilter:
+    """The matched filter of a difference; planes of shape (ny, nx).
+
+    Attributes
     ----------
-    difference : Difference
-        Its noise is white but for its covariance factor.
-    exclude : MaskPlane
-        Pixels of these planes take no part; neither do those whose image is not
-        finite or whose variance is not finite and positive.
-    min_power : float
-        Least fraction of the PSF's power, the sum of its squares, that must be
-        on pixels that take part, in (0, 1].
-
-    Returns
-    -------
-    ndarray of float32, shape (ny, nx)
-        Significance [sigma]; 0 where too little of the PSF is on good pixels.
+    psf : Psf
+    good : ndarray of bool
+        Pixels that take part.
+    noise : ndarray of float32
+        Standard deviation of what is filtered; infinite where too little of the PSF
+        is on good pixels.
 
     Notes
     -----
@@ -46,21 +50,53 @@ def significance(
     made from the pixels themselves: one that is bright by chance would weigh less,
     and blank sky of few photons would no longer have mean 0.
     """
-    image, variance, psf = difference.image, difference.variance, difference.psf
-    good = ~exclude.in_mask(difference.mask) & np.isfinite(image)
-    good &= np.isfinite(variance) & (variance > 0)
 
-    signal = _correlate(np.where(good, image, 0), psf, lambda p: p)
-    noise = _correlate(np.where(good, variance, 0), psf, np.square)
-    # The rule needs no more than the PSF in the middle of the image.
-    power = psf.centred_at((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2) ** 2
-    seen = convolve(good, power[::-1, ::-1] / power.sum()) >= min_power
-    # Rounding of the transforms: no noise is where no variance was.
-    seen &= noise > 0
-    noise *= difference.covariance_factor
-    score = np.zeros_like(signal)
-    np.divide(signal, np.sqrt(noise, where=seen, out=noise), out=score, where=seen)
-    return score
+    psf: Psf
+    good: NDArray[np.bool_]
+    noise: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, difference: Difference, *, exclude: MaskPlane, min_power: float = 0.5
+    ) -> "PointSourceFilter":
+        """Return the filter of a difference.
+
+        Parameters
+        ----------
+        difference : Difference
+            Its noise is white but for its covariance factor.
+        exclude : MaskPlane
+            Pixels of these planes take no part; neither do those whose image is not
+            finite or whose variance is not finite and positive.
+        min_power : float
+            Least fraction of the PSF's power, the sum of its squares, that must be
+            on pixels that take part, in (0, 1].
+        """
+        image, variance, psf = difference.image, difference.variance, difference.psf
+        good = ~exclude.in_mask(difference.mask) & np.isfinite(image)
+        good &= np.isfinite(variance) & (variance > 0)
+        noise = _correlate(np.where(good, variance, 0), psf, np.square)
+        # The rule needs no more than the PSF in the middle of the image.
+        power = psf.centred_at((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2) ** 2
+        seen = convolve(good, power[::-1, ::-1] / power.sum()) >= min_power
+        # Rounding of the transforms: no noise is where no variance was.
+        seen &= noise > 0
+        noise *= difference.covariance_factor
+        np.sqrt(noise, where=seen, out=noise)
+        noise[~seen] = np.inf
+        return cls(psf=psf, good=good, noise=noise)
+
+    def filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return an image correlated with the PSF, without what takes no part."""
+        known = self.good & np.isfinite(image)
+        return _correlate(np.where(known, image, 0), self.psf, lambda p: p)
+
+    def significance(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return flux over its error [sigma], of a point source on each pixel.
+
+        It is 0 where too little of the PSF is on good pixels.
+        """
+        return np.asarray(self.filter(image) / self.noise, np.float32)
 
 
 def _correlate(

@@ -19,11 +19,10 @@ BOUNDARY_STEPS = 64
 
 
 class Tessellation(Protocol):
-    """Any division of the sky into tracts and patches of one shape."""
+    """Any division of the sky into tracts and patches."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return the (height, width) of every patch."""
+    def shape(self, tract: int, patch: int) -> tuple[int, int]:
+        """Return the (height, width) of a patch."""
         ...
 
     def wcs(self, tract: int, patch: int) -> WCS:
@@ -80,9 +79,8 @@ class SkyMap:
                 f"got {self.overlap_pixels} of {self.patch_pixels}"
             )
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return the (height, width) of every patch."""
+    def shape(self, tract: int, patch: int) -> tuple[int, int]:  # noqa: ARG002
+        """Return the (height, width) of a patch, the same for all."""
         return self.patch_pixels, self.patch_pixels
 
     @property
@@ -127,9 +125,7 @@ class SkyMap:
 
         The overlaps do not count: every position on the sky belongs to one patch.
         """
-        grid = np.meshgrid(*(_samples(n) for n in shape[::-1]))
-        sky = np.array(wcs.all_pix2world(*(v.ravel() for v in grid), 0))
-        sky = sky[:, np.isfinite(sky).all(axis=0)]
+        sky = sample_sky(wcs, shape)
         tracts = self._tracts(*sky)
         return sorted(
             (int(tract), patch)
@@ -189,6 +185,19 @@ class SkyMap:
             for v in (x, y)
         )
         return [int(patch) for patch in np.unique(row * side + column)]
+
+
+def sample_sky(wcs: WCS, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return positions on the sky all over an image, and a little beyond its border.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, n)
+        Longitudes and latitudes [deg], where the WCS has any.
+    """
+    grid = np.meshgrid(*(_samples(n) for n in shape[::-1]))
+    sky = np.array(wcs.all_pix2world(*(v.ravel() for v in grid), 0))
+    return sky[:, np.isfinite(sky).all(axis=0)]
 
 
 def _samples(pixels: int) -> NDArray[np.float64]:

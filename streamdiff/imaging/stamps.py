@@ -169,3 +169,26 @@ def shift_stamps(
     scale = np.divide(before, after, out=np.ones_like(after), where=after != 0)
     moved *= scale[:, np.newaxis, np.newaxis]
     return moved
+
+
+def resized_stamps(stamps: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return the middles of stamps, with zeros around them where they are small.
+
+    Parameters
+    ----------
+    stamps : ndarray of float64, shape (n, ky, kx)
+    side : int
+        Odd side of the squares to return.
+    """
+    margins = [max(side - k, 0) // 2 for k in stamps.shape[1:]]
+    padded = np.pad(stamps, [(0, 0), *((m, m) for m in margins)])
+    cut_y, cut_x = ((k - side) // 2 for k in padded.shape[1:])
+    return padded[:, cut_y : cut_y + side, cut_x : cut_x + side]
+
+
+def pad_stamp(
+    stamp: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return stamps, shape (..., ky, kx), with zeros around them to a larger shape."""
+    dy, dx = ((n - m) // 2 for n, m in zip(shape, stamp.shape[-2:], strict=True))
+    return np.pad(stamp, [(0, 0)] * (stamp.ndim - 2) + [(dy, dy), (dx, dx)])

@@ -10,16 +10,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from streamdiff.imaging.moments import Moments, adaptive_moments
+from streamdiff.imaging.peak_filter import filter_for_peaks, find_peaks
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 from streamdiff.model.psf import FWHM_PER_SIGMA
 
 # The filter: a narrow Gaussian minus the mean of a box. It sees about half of the
 # significance of a star of 5 px FWHM.
-_FILTER_SIGMA, _BOX, _PEAK_SIZE = 1.2, 15, 5
+_FILTER_SIGMA, _FILTER_REACH, _BOX, _PEAK_REACH = 1.2, 4, 15, 2
 _FILTER_EFFICIENCY, _MIN_FILTERED = 0.5, 3.0
 _FIRST_SIGMA, _FIRST_RADIUS, _FIRST_STARS = 2.0, 12, 200
 _SAME_STAR, _BLEND_DISTANCE = 1.0, 2.0
@@ -102,8 +102,77 @@ def find_stars(
     """
     image, variance, unusable = _pixels(exposure, bad)
     x, y = _peaks(image, variance, unusable, threshold, max_stars)
+    stars = _measured(image, variance, unusable, x, y)
+    stars = _distinct(stars.take(np.flatnonzero(stars.snr >= threshold)))
+    return stars if keep_blended else stars.take(~stars.blended)
+
+
+def known_stars(
+    exposure: Exposure, *, threshold: float = 10.0, bad: MaskPlane = UNUSABLE
+) -> Stars:
+    """Return the stars of an exposure's catalogue, measured on its image.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Without `Exposure.stars` it has none.
+    threshold, bad
+        See `find_stars`.
+
+    Notes
+    -----
+    Stars that can not be measured are left out: those on pixels without data, and
+    those where the image has no light, or none but that of a neighbour.
+    """
+    if exposure.stars is None or not len(exposure.stars):
+        return _no_stars()
+    stars = _measured(*_pixels(exposure, bad), exposure.stars.x, exposure.stars.y)
+    return _distinct(stars.take(np.flatnonzero(stars.snr >= threshold)))
+
+
+def snr_at(
+    exposure: Exposure, x: ArrayLike, y: ArrayLike, *, bad: MaskPlane = UNUSABLE
+) -> NDArray[np.float64]:
+    """Return the signal-to-noise ratios of the stars at positions; shape (n,).
+
+    Parameters
+    ----------
+    exposure : Exposure
+    x, y : array_like of float, shape (n,)
+        Within the image [pixel], the brightest stars first.
+    bad : MaskPlane
+        See `find_stars`.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if not x.size:
+        return np.zeros(0)
+    return _moments(*_pixels(exposure, bad), x, y).snr
+
+
+def _measured(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> Stars:
+    """Return the stars near positions, the first of which are bright."""
     if not len(x):
         return _no_stars()
+    stars = _stars(_moments(image, variance, unusable, x, y), image)
+    drift = np.hypot(stars.x - x, stars.y - y)
+    good = (drift <= _MAX_DRIFT) & ~_core_touches(unusable, stars.x, stars.y)
+    return stars.take(np.flatnonzero(good))
+
+
+def _moments(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> Moments:
+    """Return moments that start from the typical width of the first, bright stars."""
     first = adaptive_moments(
         image,
         variance,
@@ -115,17 +184,7 @@ def find_stars(
     )
     sigma = float(np.median((first.xx * first.yy - first.xy**2) ** 0.25))
     radius = int(np.clip(np.ceil(_SHAPE_RADIUS * sigma), _MIN_RADIUS, _MAX_RADIUS))
-    moments = adaptive_moments(
-        image, variance, unusable, x, y, sigma=sigma, radius=radius
-    )
-    stars = _stars(moments, image)
-    drift = np.hypot(stars.x - x, stars.y - y)
-    good = (stars.snr >= threshold) & (drift <= _MAX_DRIFT)
-    good &= ~_core_touches(unusable, stars.x, stars.y)
-    stars = stars.take(np.flatnonzero(good))
-    stars = stars.take(np.lexsort((stars.x, stars.y, -stars.flux)))
-    stars = stars.take(_first_of_each(stars))
-    return stars if keep_blended else stars.take(~stars.blended)
+    return adaptive_moments(image, variance, unusable, x, y, sigma=sigma, radius=radius)
 
 
 def nearest_neighbour_distance(
@@ -176,14 +235,14 @@ def _peaks(
     max_stars: int | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return columns and rows of the peaks of the filtered image, highest first."""
-    filtered = ndimage.gaussian_filter(image, _FILTER_SIGMA, truncate=3)
-    filtered -= ndimage.uniform_filter(image, _BOX)
-    highest = ndimage.maximum_filter(filtered, _PEAK_SIZE)
+    steps = np.arange(-_FILTER_REACH, _FILTER_REACH + 1)
+    weights = np.exp(-np.square(steps / _FILTER_SIGMA) / 2)
+    filtered = filter_for_peaks(image, (weights / weights.sum()).astype("f4"), _BOX)
     # A Gaussian of width sigma has a noise-equivalent area of 4 pi sigma^2.
-    noise = np.sqrt(variance / (4 * np.pi * _FILTER_SIGMA**2))
     lowest = max(_FILTER_EFFICIENCY * threshold, _MIN_FILTERED)
-    is_peak = (filtered == highest) & (filtered > lowest * noise) & ~unusable
-    rows, columns = np.nonzero(is_peak)
+    lowest /= np.sqrt(4 * np.pi) * _FILTER_SIGMA
+    is_peak = find_peaks(filtered, np.float32(lowest) * np.sqrt(variance), _PEAK_REACH)
+    rows, columns = np.nonzero(is_peak & ~unusable)
     order = np.argsort(-filtered[rows, columns], kind="stable")[:max_stars]
     return columns[order].astype(float), rows[order].astype(float)
 
@@ -226,6 +285,12 @@ def _core_touches(
     mask: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     return np.asarray(mask[_core(mask.shape, x, y)].any(axis=0))
+
+
+def _distinct(stars: Stars) -> Stars:
+    """Return each star once, the brightest first."""
+    ordered = stars.take(np.lexsort((stars.x, stars.y, -stars.flux)))
+    return ordered.take(_first_of_each(ordered))
 
 
 def _first_of_each(stars: Stars) -> NDArray[np.bool_]:

@@ -1,7 +1,9 @@
 """The nouns of difference imaging and of its event stream, all frozen."""
 
 from streamdiff.model.alert import Alert
+from streamdiff.model.area import Area
 from streamdiff.model.coadd import Coadd, CoaddInput
+from streamdiff.model.coadd_psf import CoaddPsf, PsfComponent
 from streamdiff.model.dia_sources import DETECTION_COLUMNS, Column, DiaSources
 from streamdiff.model.difference import Convolved, Difference, FluxScale, Noise
 from streamdiff.model.events import (
@@ -16,9 +18,11 @@ from streamdiff.model.events import (
 from streamdiff.model.exposure import Exposure
 from streamdiff.model.ids import ExposureId, TemplateId, dia_source_ids
 from streamdiff.model.kernel import MatchingKernel
+from streamdiff.model.kernel_candidates import CandidateStatus, KernelCandidates
 from streamdiff.model.mask import NO_PLANES, UNUSABLE, MaskPlane
 from streamdiff.model.outcomes import Outcome, Reason, Skip
 from streamdiff.model.psf import ConstantPsf, GridPsf, PolynomialPsf, Psf, UnknownPsf
+from streamdiff.model.star_list import StarList
 from streamdiff.model.template import Template
 
 __all__ = [
@@ -27,8 +31,11 @@ __all__ = [
     "UNUSABLE",
     "Action",
     "Alert",
+    "Area",
+    "CandidateStatus",
     "Coadd",
     "CoaddInput",
+    "CoaddPsf",
     "Column",
     "ConstantPsf",
     "Convolved",
@@ -38,6 +45,7 @@ __all__ = [
     "ExposureId",
     "FluxScale",
     "GridPsf",
+    "KernelCandidates",
     "MaskPlane",
     "MatchingKernel",
     "Noise",
@@ -45,8 +53,10 @@ __all__ = [
     "PolynomialPsf",
     "Provenance",
     "Psf",
+    "PsfComponent",
     "Reason",
     "Skip",
+    "StarList",
     "Template",
     "TemplateId",
     "TemplateRebuilt",

@@ -9,8 +9,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
+from streamdiff.model.field import field_order
 from streamdiff.model.ids import ExposureId
 from streamdiff.model.kernel import MatchingKernel
+from streamdiff.model.kernel_candidates import KernelCandidates
 from streamdiff.model.planes import freeze_planes, read_only
 from streamdiff.model.psf import Psf
 
@@ -77,8 +79,13 @@ class Difference:
     score : ndarray of float32, shape (ny, nx), or None
         Significance [sigma] of a point source centred on each pixel; 0 where
         NO_DATA is set. `None`: the source finder makes it.
+    template_score : ndarray of float32, shape (ny, nx), or None
+        Significance of what was subtracted, in the units of ``score`` and only with
+        it: it tells where the stars are.
     matched_template : ndarray of float32, shape (ny, nx), or None
         What was subtracted, on the scale of ``image``.
+    kernel_candidates : KernelCandidates or None
+        The stars that ``matching_kernel`` was fitted to, where it was.
     photometric : bool
         Whether fluxes are in nJy.
     metrics : mapping of str to float
@@ -87,7 +94,8 @@ class Difference:
     Raises
     ------
     InvalidExposureError
-        If planes differ in shape, or the kernel sum is not positive.
+        If planes differ in shape, the kernel sum is not positive, or no polynomial
+        has as many terms as the background.
     """
 
     id: ExposureId
@@ -105,7 +113,9 @@ class Difference:
     science_kernel: NDArray[np.float64] | None = None
     background: NDArray[np.float64] | None = None
     score: NDArray[np.float32] | None = None
+    template_score: NDArray[np.float32] | None = None
     matched_template: NDArray[np.float32] | None = None
+    kernel_candidates: KernelCandidates | None = None
     photometric: bool = True
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -113,9 +123,17 @@ class Difference:
         try:
             freeze_planes(
                 self,
-                float32=("image", "variance", "score", "matched_template"),
+                float32=(
+                    "image",
+                    "variance",
+                    "score",
+                    "template_score",
+                    "matched_template",
+                ),
                 int32=("mask",),
             )
+            if self.background is not None:
+                field_order(len(self.background))
         except ValueError as err:
             raise InvalidExposureError(f"difference of {self.id}: {err}") from err
         for name in ("science_kernel", "background"):

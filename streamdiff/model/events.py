@@ -35,6 +35,8 @@ class VisitReady:
         Multi-extension exposure or plain camera frame.
     mask_uri, variance_uri, psf_uri : str or None
         Planes kept in files of their own.
+    catalogue_uri : str or None
+        Table of the stars on the image.
     image_sha256 : str or None
         Expected checksum of the image file, in hexadecimal.
     template_name : str
@@ -63,6 +65,7 @@ class VisitReady:
     mask_uri: str | None = None
     variance_uri: str | None = None
     psf_uri: str | None = None
+    catalogue_uri: str | None = None
     image_sha256: str | None = None
     template_name: str = "deep"
     template_version: int | None = None

@@ -11,6 +11,7 @@ from streamdiff.model.ids import ExposureId, TemplateId
 from streamdiff.model.mask import MaskPlane
 from streamdiff.model.planes import freeze_planes, read_only
 from streamdiff.model.psf import Psf, UnknownPsf
+from streamdiff.model.star_list import StarList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +44,8 @@ class Exposure:
     covariance_factor : float or ndarray of float32, shape (ny, nx)
         Noise power at zero frequency over the variance of a pixel: 1 for white
         noise, above 1 after a warp.
+    stars : StarList or None
+        Stars of a catalogue, on these pixels; `None` where none came along.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Exposure:
     exposure_time_s: float = np.nan
     photometric: bool = True
     covariance_factor: float | NDArray[np.float32] = 1.0
+    stars: StarList | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -77,6 +81,21 @@ class Exposure:
             )
         if factor.ndim:
             object.__setattr__(self, "covariance_factor", read_only(factor))
+
+    @property
+    def exposure_id(self) -> ExposureId:
+        """Return the identity of a science exposure.
+
+        Raises
+        ------
+        InvalidExposureError
+            If this is a template.
+        """
+        if not isinstance(self.id, ExposureId):
+            raise InvalidExposureError(
+                f"{self.id} is a template: a science exposure is needed here"
+            )
+        return self.id
 
     @property
     def shape(self) -> tuple[int, int]:

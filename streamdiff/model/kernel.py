@@ -22,6 +22,9 @@ class MatchingKernel:
         `streamdiff.model.field.field_terms`.
     image_shape : tuple of int
         (height, width) of the images.
+    covariance : ndarray of float64, shape (n, n), or None
+        Of the n = n_basis * n_terms coefficients, those of one basis kernel after
+        those of the other; `None` where it is not known.
 
     Raises
     ------
@@ -32,6 +35,7 @@ class MatchingKernel:
     basis: NDArray[np.float64]
     coefficients: NDArray[np.float64]
     image_shape: tuple[int, int]
+    covariance: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         basis = np.asarray(self.basis, float)
@@ -45,6 +49,13 @@ class MatchingKernel:
         field_order(coefficients.shape[1])
         object.__setattr__(self, "basis", read_only(basis))
         object.__setattr__(self, "coefficients", read_only(coefficients))
+        if self.covariance is not None:
+            covariance = np.asarray(self.covariance, float)
+            if covariance.shape != (coefficients.size,) * 2:
+                raise ValueError(
+                    f"{coefficients.size} coefficients, covariance {covariance.shape}"
+                )
+            object.__setattr__(self, "covariance", read_only(covariance))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,6 +82,41 @@ class MatchingKernel:
     def sum_at(self, x: float, y: float) -> float:
         """Return the flux scale at a position: the sum of the kernel."""
         return float(self.weights(x, y) @ self.basis.sum(axis=(1, 2)))
+
+    def variance_at(self, x: float, y: float) -> NDArray[np.float64]:
+        """Return the variance of each pixel of the kernel; shape (ky, kx).
+
+        Raises
+        ------
+        ValueError
+            If the kernel has no covariance.
+        """
+        basis = self.basis.reshape(len(self.basis), -1)
+        spread = (self._weight_covariance(x, y) @ basis * basis).sum(axis=0)
+        return np.asarray(np.clip(spread, 0, None), float).reshape(self.shape)
+
+    def sum_variance_at(self, x: float, y: float) -> float:
+        """Return the variance of the sum of the kernel at a position.
+
+        Raises
+        ------
+        ValueError
+            If the kernel has no covariance.
+        """
+        sums = self.basis.sum(axis=(1, 2))
+        return max(float(sums @ self._weight_covariance(x, y) @ sums), 0.0)
+
+    def _weight_covariance(self, x: float, y: float) -> NDArray[np.float64]:
+        """Return the covariance of the weights of the basis; (n_basis, n_basis)."""
+        if self.covariance is None:
+            raise ValueError("the covariance of this matching kernel is not known")
+        n_basis, n_terms = self.coefficients.shape
+        terms = field_terms(x, y, self.order, self.image_shape)
+        blocks = self.covariance.reshape(n_basis, n_terms, n_basis, n_terms)
+        covariance: NDArray[np.float64] = np.einsum(
+            "itju,t,u->ij", blocks, terms, terms, optimize=True
+        )
+        return covariance
 
     @property
     def centre_sum(self) -> float:

@@ -53,7 +53,11 @@ class MaskPlane(IntFlag):
 
     def in_mask(self, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return True where any of these planes is set; the shape of ``mask``."""
-        found: NDArray[np.bool_] = (mask & np.int32(self)) != 0
+        found = np.empty(np.shape(mask), np.bool_)
+        # As a bool, any bit is True: no second pass compares with 0.
+        np.bitwise_and(
+            mask, np.int32(self), out=found, dtype=np.int32, casting="unsafe"
+        )
         return found
 
 

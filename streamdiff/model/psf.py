@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
@@ -89,10 +90,26 @@ def shift_matrix(size: int, shift: ArrayLike) -> NDArray[np.float64]:
     remains is undersampling: a Gaussian of 3 px FWHM keeps its shape to 6e-5 of
     its peak, one of 3.5 px to 3e-6, and of 2 px, which is undersampled, to 7e-3.
     """
-    shift = np.asarray(shift, float)[..., np.newaxis, np.newaxis]
-    distance = np.subtract.outer(np.arange(size), np.arange(size)) - shift
-    matrix: NDArray[np.float64] = np.sinc(distance)
-    return matrix
+    shift = np.asarray(shift, float)[..., np.newaxis]
+    return toeplitz(np.sinc(np.arange(1 - size, size) - shift))
+
+
+def toeplitz(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return square matrices whose values depend on row minus column alone.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (..., 2 * size - 1)
+        For the differences ``1 - size`` to ``size - 1``.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., size, size)
+    """
+    size = (values.shape[-1] + 1) // 2
+    windows = sliding_window_view(values, size, axis=-1)
+    # A matrix product is slow on memory that overlaps.
+    return np.ascontiguousarray(windows[..., ::-1])
 
 
 @dataclass(frozen=True, slots=True)

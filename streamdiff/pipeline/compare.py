@@ -1,8 +1,9 @@
 """From a science exposure and its template to what changed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from streamdiff.imaging.quality import quality, star_quality
 from streamdiff.model import (
     Column,
     DiaSources,
@@ -17,11 +18,13 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.alerts import identified, make_alerts
+from streamdiff.pipeline.rescale import VarianceRescaling
 from streamdiff.pipeline.result import Products, VisitResult
 from streamdiff.pipeline.stage import (
     StageCalls,
     checked_detections,
     checked_difference,
+    checked_registration,
     with_measured,
 )
 from streamdiff.stages import (
@@ -56,6 +59,8 @@ class Comparison:
     decorrelate : Decorrelator or None
     score : Scorer or None
     associate : Associator or None
+    rescale : VarianceRescaling
+        Of the variance planes, before the images are matched.
     min_template_coverage : float
         Smallest covered fraction of an image, in [0, 1].
     flux_scale : FluxScale
@@ -70,6 +75,7 @@ class Comparison:
     decorrelate: Decorrelator | None = None
     score: Scorer | None = None
     associate: Associator | None = None
+    rescale: VarianceRescaling = field(default_factory=VarianceRescaling)
     min_template_coverage: float
     flux_scale: FluxScale
     provenance: Provenance
@@ -92,15 +98,23 @@ class Comparison:
         if isinstance(template, Skip):
             return VisitResult.skipped(event, template, calls.seconds)
         metrics = {"template_coverage": template.coverage}
+        if science.stars is not None:
+            metrics["n_catalogue_stars"] = float(len(science.stars))
         if self.register is not None:
             template, offsets = self._registered(
                 self.register, science, template, cover, calls
             )
             metrics.update(offsets)
-        difference = self._difference(science, template.exposure, calls)
+        science, sky, factors = calls(
+            "rescale", self.rescale, science, template.exposure
+        )
+        metrics.update(factors)
+        difference = self._difference(science, sky, calls)
         if isinstance(difference, Skip):
             return VisitResult.skipped(event, difference, calls.seconds)
-        products = self._products(event, science, template.exposure, difference, calls)
+        products = self._products(event, science, sky, difference, calls)
+        difference = products.images.difference
+        metrics.update(calls("quality", quality, difference, science, sky))
         alerts = calls(
             "alerts",
             make_alerts,
@@ -114,7 +128,7 @@ class Comparison:
             event=event,
             outcome=Outcome.PROCESSED,
             alerts=alerts,
-            metrics=metrics | dict(products.images.difference.metrics),
+            metrics=metrics | dict(difference.metrics),
             stage_seconds=dict(calls.seconds),
             templates=template.uses,
             products=products,
@@ -138,7 +152,8 @@ class Comparison:
         calls: StageCalls,
     ) -> tuple[Template, Mapping[str, float]]:
         """Return the template warped anew, onto the corrected WCS."""
-        found = calls("register", registrar.register, science, template.exposure)
+        result = calls("register", registrar.register, science, template.exposure)
+        found = checked_registration(calls.name("register"), result)
         if found.wcs is science.wcs:
             return template, found.metrics
         moved = calls("template", cover, replace(science, wcs=found.wcs))
@@ -154,6 +169,7 @@ class Comparison:
         if isinstance(result, Skip):
             return result
         difference = checked_difference(calls.name("subtract"), science, result)
+        residuals = calls("quality", star_quality, difference, science)
         if self.decorrelate is not None:
             result = calls(
                 "decorrelate",
@@ -163,6 +179,7 @@ class Comparison:
                 template,
             )
             difference = checked_difference(calls.name("decorrelate"), science, result)
+        difference = replace(difference, metrics={**difference.metrics, **residuals})
         return difference.on_scale(self.flux_scale)
 
     def _products(

@@ -7,30 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
-from streamdiff.imaging.psf_mean import Nodes, mean_psf
+from streamdiff.imaging.difference_mask import mask_of_template
+from streamdiff.imaging.outline import convex_hull
 from streamdiff.imaging.skymap import Tessellation
 from streamdiff.imaging.smooth_variance import high_variance
 from streamdiff.model import (
+    CoaddPsf,
     Exposure,
     MaskPlane,
-    Psf,
+    PsfComponent,
     Reason,
     Skip,
     Template,
     TemplateId,
     TemplateUse,
 )
+from streamdiff.pipeline.stage import checked_warp
 from streamdiff.ports import TemplateStore
 from streamdiff.stages import Warper
-
-# The PSF of several patches may change where one ends: more nodes than usual.
-NODES = 9
-KEPT = MaskPlane.NO_DATA | MaskPlane.BAD | MaskPlane.SAT_TEMPLATE
-KEPT |= MaskPlane.INJECTED_TEMPLATE
-RENAMED = {
-    MaskPlane.SAT: MaskPlane.SAT_TEMPLATE,
-    MaskPlane.INJECTED: MaskPlane.INJECTED_TEMPLATE,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +101,7 @@ class TemplateCover:
             coadd = None if number is None else self.store.load(template_id, number)
             if coadd is None or number is None:
                 continue
-            warp = self.warper.warp(coadd.exposure, science.wcs, science.shape)
+            warp = _warped(self.warper, coadd.exposure, science)
             covered = warp.usable(MaskPlane.NO_DATA).mean(dtype=float)
             use = TemplateUse(
                 template_id=str(template_id), version=number, fraction=float(covered)
@@ -126,7 +120,7 @@ def template_on_grid(sky: Exposure, science: Exposure, warper: Warper) -> Templa
         On whose pixels the template is to be.
     warper : Warper
     """
-    warp = warper.warp(sky, science.wcs, science.shape)
+    warp = _warped(warper, sky, science)
     return Template(
         exposure=replace(warp, mask=_mask(warp)),
         coverage=float(warp.usable(MaskPlane.NO_DATA).mean(dtype=float)),
@@ -138,26 +132,27 @@ class _Merged:
 
     def __init__(self, science: Exposure) -> None:
         self._science = science
-        self._nodes = Nodes.over(science.shape, NODES)
         self._first: Exposure | None = None
         self._sums: _Sums | None = None
-        self._psfs: list[Psf] = []
-        self._node_weights: list[NDArray[np.float64]] = []
+        self._psfs: list[PsfComponent] = []
         self.uses: list[TemplateUse] = []
 
     def add(self, use: TemplateUse, warp: Exposure) -> None:
         """Add a warp, if it has data here."""
-        if not use.fraction:
+        weight = _weights(warp)
+        here = weight > 0
+        area = convex_hull(here)
+        if area is None:
             return
         if self._first is None:
             self._first = warp
         else:
             self._require_same_unit(self._first, warp)
             self._sums = self._sums or _Sums(self._first)
-            self._sums.add(warp)
+            self._sums.add(warp, weight)
         self.uses.append(use)
-        self._psfs.append(warp.psf)
-        self._node_weights.append(self._nodes.mean_around(_weights(warp)))
+        mean_weight = float(weight[here].mean(dtype=float))
+        self._psfs.append(PsfComponent(psf=warp.psf, weight=mean_weight, area=area))
 
     def template(self) -> Template:
         """Return what the warps make together."""
@@ -165,8 +160,8 @@ class _Merged:
             raise RuntimeError("no warp has been added")
         exposure = self._first
         if self._sums is not None:
-            psf = mean_psf(self._psfs, np.array(self._node_weights), self._nodes)
-            exposure = self._sums.mean(exposure, psf)
+            mean = self._sums.mean(exposure)
+            exposure = mean.with_psf(CoaddPsf(tuple(self._psfs)))
         main = max(self.uses, key=lambda use: use.fraction)
         return Template(
             exposure=replace(
@@ -188,36 +183,42 @@ class _Sums:
     """Weighted sums of the planes of warps on the same pixels."""
 
     def __init__(self, first: Exposure) -> None:
-        self._image, self._variance, self._factor, self._weight = (
+        self._image, self._variance, self._power, self._weight = (
             np.zeros(first.shape, np.float32) for _ in range(4)
         )
         self._mask = np.zeros(first.shape, np.int32)
-        self.add(first)
+        self.add(first, _weights(first))
 
-    def add(self, warp: Exposure) -> None:
+    def add(self, warp: Exposure, weight: NDArray[np.float32]) -> None:
         """Add the planes of a warp."""
-        weight = _weights(warp)
         here = weight > 0
         self._weight += weight
         self._image += weight * np.where(here, warp.image, np.float32(0))
-        self._variance += weight * np.where(here, warp.variance, np.float32(0))
-        self._factor += weight * np.float32(warp.covariance_factor)
+        variance = weight * np.where(here, warp.variance, np.float32(0))
+        self._variance += variance
+        self._power += variance * np.float32(warp.covariance_factor)
         self._mask |= np.where(here, warp.mask, np.int32(0))
 
-    def mean(self, first: Exposure, psf: Psf) -> Exposure:
+    def mean(self, first: Exposure) -> Exposure:
         """Return the weighted means, on the grid of the first warp."""
         empty = self._weight <= 0
         total = np.where(empty, np.float32(1), self._weight)
         mask = np.where(empty, np.int32(MaskPlane.NO_DATA), self._mask)
         variance = np.where(empty, np.float32(np.inf), self._variance / total)
+        factor = np.ones(total.shape, np.float32)
+        np.divide(self._power, self._variance, out=factor, where=~empty)
         return replace(
             first,
             image=np.asarray(self._image / total, np.float32),
             variance=variance,
             mask=mask,
-            covariance_factor=np.where(empty, np.float32(1), self._factor / total),
-            psf=psf,
+            covariance_factor=factor,
         )
+
+
+def _warped(warper: Warper, sky: Exposure, science: Exposure) -> Exposure:
+    warp = warper.warp(sky, science.wcs, science.shape)
+    return checked_warp(type(warper).__name__, warp, science.shape)
 
 
 def _weights(warp: Exposure) -> NDArray[np.float32]:
@@ -231,9 +232,8 @@ def _weights(warp: Exposure) -> NDArray[np.float32]:
 
 def _mask(exposure: Exposure) -> NDArray[np.int32]:
     """Return the planes that matter to a subtraction."""
-    mask = exposure.mask & np.int32(KEPT)
-    for plane, renamed in RENAMED.items():
-        mask[plane.in_mask(exposure.mask)] |= renamed
+    # The warp has left out what cosmic rays hit.
+    mask = mask_of_template(exposure.mask) & ~np.int32(MaskPlane.CR)
     usable = exposure.usable(MaskPlane.NO_DATA)
     mask[high_variance(exposure.variance, usable)] |= MaskPlane.HIGH_VARIANCE
     return mask

@@ -10,12 +10,15 @@ from numpy.typing import ArrayLike
 from streamdiff.errors import PluginContractError, PluginFailedError, StreamdiffError
 from streamdiff.model import (
     DETECTION_COLUMNS,
+    Coadd,
     Column,
     DiaSources,
     Difference,
     Exposure,
+    TemplateId,
 )
 from streamdiff.model.ids import RANK_BITS
+from streamdiff.stages import Registration
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +79,61 @@ class StageCalls:
 
     def _mark(self, error: StreamdiffError, stage: str) -> None:
         error.stage, error.plugin = stage, self.name(stage)
+
+
+def checked_registration(plugin: str, found: object) -> Registration:
+    """Return what a registrar gave, if it keeps the contract.
+
+    Raises
+    ------
+    PluginContractError
+        If it is no registration.
+    """
+    if not isinstance(found, Registration):
+        raise PluginContractError(
+            f"plugin {plugin!r} returned {type(found).__name__}, not Registration"
+        )
+    return found
+
+
+def checked_warp(plugin: str, warp: object, shape: tuple[int, int]) -> Exposure:
+    """Return what a warper gave, if it keeps the contract.
+
+    Raises
+    ------
+    PluginContractError
+        If it is no exposure of the shape that was asked for.
+    """
+    if not isinstance(warp, Exposure):
+        raise PluginContractError(
+            f"plugin {plugin!r} returned {type(warp).__name__}, not Exposure"
+        )
+    if warp.shape != shape:
+        raise PluginContractError(
+            f"plugin {plugin!r} returned a warp of {warp.id} with shape {warp.shape}; "
+            f"{shape} was asked for"
+        )
+    return warp
+
+
+def checked_coadd(plugin: str, template_id: TemplateId, coadd: object) -> Coadd:
+    """Return what a coadder gave, if it keeps the contract.
+
+    Raises
+    ------
+    PluginContractError
+        If it is no coadd of this template.
+    """
+    if not isinstance(coadd, Coadd):
+        raise PluginContractError(
+            f"plugin {plugin!r} returned {type(coadd).__name__}, not Coadd or Skip"
+        )
+    if coadd.exposure.id != template_id:
+        raise PluginContractError(
+            f"plugin {plugin!r} returned a coadd of {coadd.exposure.id}; "
+            f"{template_id} was asked for"
+        )
+    return coadd
 
 
 def checked_difference(

@@ -4,14 +4,21 @@ No Kafka, no FITS, no clock in here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from astropy.wcs import WCS
 
-from streamdiff.errors import InvalidExposureError, UnprocessableError
+from streamdiff.errors import (
+    InvalidExposureError,
+    UnprocessableError,
+    VersionConflictError,
+)
 from streamdiff.imaging.skymap import Tessellation
 from streamdiff.model import (
     Action,
+    Coadd,
     CoaddInput,
     Exposure,
     Outcome,
@@ -22,9 +29,12 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.exposures import ExposureSource
-from streamdiff.pipeline.stage import StageCalls
-from streamdiff.ports import TemplateStore
+from streamdiff.pipeline.stage import StageCalls, checked_coadd, checked_warp
+from streamdiff.ports import ExposureSpool, TemplateStore
 from streamdiff.stages import Coadder, Warper
+
+# Builds of one version, before the whole event is tried again later.
+_MOST_RACES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +76,8 @@ class TemplatePipeline:
     coadder : Coadder
     store : TemplateStore
     skymap : Tessellation
+    spool : callable
+        Gives what holds the warps of one stack.
     plugin_names : mapping of str to str
         Stage -> name of its plugin, for messages.
     monotonic : callable
@@ -77,6 +89,7 @@ class TemplatePipeline:
     coadder: Coadder
     store: TemplateStore
     skymap: Tessellation
+    spool: Callable[[], AbstractContextManager[ExposureSpool]]
     plugin_names: Mapping[str, str]
     monotonic: Callable[[], float]
 
@@ -84,7 +97,8 @@ class TemplatePipeline:
         """Return the outcome for one patch; see `expand` for "covering" events.
 
         An exposure that can not be used is reported among the inputs and left out
-        of the version.
+        of the version. An event delivered again changes nothing. Exposures that are
+        too few for a version are held for the next update.
 
         Raises
         ------
@@ -99,13 +113,14 @@ class TemplatePipeline:
         if template_id is None:
             raise ValueError(f"{event.event_id}: expand a covering update first")
         if event.action is Action.RETIRE:
-            self.store.retire(template_id)
+            self.store.retire(template_id, update_id=event.event_id)
+            self.store.collect(template_id)
             return TemplateResult(template_id=template_id)
-        visits = self._inputs(event, template_id)
-        if visits:
-            return self._build(event, template_id, visits)
-        left = f"{event.action} leaves no exposure: retire the template instead"
-        return _skipped(template_id, Skip(Reason.INSUFFICIENT_EPOCHS, left))
+        for _ in range(_MOST_RACES - 1):
+            # What another writer has just made is what the next version grows from.
+            with suppress(VersionConflictError):
+                return self._update(event, template_id)
+        return self._update(event, template_id)
 
     def expand(self, event: TemplateUpdate) -> tuple[TemplateUpdate, ...]:
         """Return one event per patch that the exposures of a "covering" one touch.
@@ -134,59 +149,111 @@ class TemplatePipeline:
             raise errors[0]
         return per_patch(event, footprints, self.skymap)
 
+    def _made_before(self, template_id: TemplateId, version: int) -> TemplateResult:
+        """Return the result of an update that is delivered again."""
+        if not version:
+            held = "its exposures are held: they are too few"
+            return _skipped(template_id, Skip(Reason.INSUFFICIENT_EPOCHS, held))
+        coadd = self.store.load(template_id, version)
+        return TemplateResult(
+            template_id=template_id,
+            version=version,
+            inputs=() if coadd is None else coadd.inputs,
+            metrics={} if coadd is None else coadd.metrics,
+        )
+
+    def _update(self, event: TemplateUpdate, template_id: TemplateId) -> TemplateResult:
+        """Return the result of building the next version, or of having built it.
+
+        Raises
+        ------
+        VersionConflictError
+            If another writer builds it at the same time, and is faster.
+        """
+        version = self.store.made_by(template_id, event.event_id)
+        if version is not None:
+            return self._made_before(template_id, version)
+        last = self.store.last(template_id)
+        visits = self._inputs(event, template_id)
+        if visits:
+            return self._build(event, template_id, visits, last)
+        left = f"{event.action} leaves no exposure: retire the template instead"
+        return _skipped(template_id, Skip(Reason.INSUFFICIENT_EPOCHS, left))
+
     def _inputs(
         self, event: TemplateUpdate, template_id: TemplateId
     ) -> tuple[VisitReady, ...]:
-        """Return the events of the exposures that the next version is made of."""
-        version = self.store.newest(template_id)
-        current = () if version is None else self.store.events(template_id, version)
+        """Return the events of the exposures that the next version is made of.
+
+        In the order of time: in which order they came makes no difference.
+        """
+        current = self.store.current(template_id)
         named = {visit.exposure_id: visit for visit in event.exposures}
-        kept = tuple(visit for visit in current if visit.exposure_id not in named)
+        kept = [visit for visit in current if visit.exposure_id not in named]
         match event.action:
             case Action.ADD:
-                return kept + tuple(named.values())
+                chosen = [*kept, *named.values()]
             case Action.REPLACE:
-                return tuple(named.values())
+                chosen = [*named.values()]
             case Action.REMOVE:
-                return kept
+                chosen = kept
             case _:
-                return current
+                chosen = [*current]
+        return tuple(sorted(chosen, key=_in_time))
 
     def _build(
         self,
         event: TemplateUpdate,
         template_id: TemplateId,
         visits: Sequence[VisitReady],
+        last: int,
     ) -> TemplateResult:
         calls = self._calls()
         # A rebuild starts from the images, whatever has been cached.
         fresh = event.action is Action.REBUILD
-        warps: list[Exposure] = []
-        errors: list[tuple[VisitReady, UnprocessableError]] = []
-        for visit in visits:
-            try:
-                warps.append(self._warp(template_id, visit, calls, fresh=fresh))
-            except UnprocessableError as err:
-                errors.append((visit, err))
-        if not warps:
-            raise errors[0][1]
-        coadd = calls("coadd", self.coadder.coadd, template_id, warps)
-        unreadable = tuple(_rejected(visit, err) for visit, err in errors)
-        if isinstance(coadd, Skip):
-            return replace(_skipped(template_id, coadd), inputs=unreadable)
-        inputs = coadd.inputs + unreadable
-        accepted = {item.id for item in coadd.inputs if item.accepted}
-        version = self.store.save(
-            replace(coadd, inputs=inputs),
-            [visit for visit in visits if visit.exposure_id in accepted],
-        )
+        read = list[VisitReady]()
+        errors, unreadable = list[UnprocessableError](), list[CoaddInput]()
+        with self.spool() as warps:
+            for visit in visits:
+                try:
+                    warps.append(self._warp(template_id, visit, calls, fresh=fresh))
+                    read.append(visit)
+                except UnprocessableError as err:
+                    errors.append(err)
+                    unreadable.append(_rejected(visit, str(err)))
+            if not read:
+                raise errors[0]
+            result = calls("coadd", self.coadder.coadd, template_id, warps)
+        if isinstance(result, Skip):
+            held = self._held(event, template_id, read, last, result)
+            return replace(_skipped(template_id, result), inputs=(*held, *unreadable))
+        coadd = checked_coadd(calls.name("coadd"), template_id, result)
+        coadd = _with_inputs(coadd, unreadable)
+        # What the coadder has left out may be good enough for a later version.
+        version = self.store.save(coadd, read, after=last, update_id=event.event_id)
+        self.store.collect(template_id)
         return TemplateResult(
             template_id=template_id,
             version=version,
-            inputs=inputs,
+            inputs=coadd.inputs,
             metrics=coadd.metrics,
             stage_seconds=dict(calls.seconds),
         )
+
+    def _held(
+        self,
+        event: TemplateUpdate,
+        template_id: TemplateId,
+        visits: Sequence[VisitReady],
+        last: int,
+        skip: Skip,
+    ) -> tuple[CoaddInput, ...]:
+        """Keep exposures that are too few for the next update, and report on them."""
+        if skip.reason is not Reason.INSUFFICIENT_EPOCHS:
+            return ()
+        self.store.hold(template_id, visits, after=last, update_id=event.event_id)
+        why = "held until there are enough"
+        return tuple(_rejected(visit, why) for visit in visits)
 
     def _warp(
         self,
@@ -202,8 +269,10 @@ class TemplatePipeline:
         if cached is not None:
             return cached
         exposure = self.exposures.load(visit, calls)
-        wcs = self.skymap.wcs(template_id.tract, template_id.patch)
-        warp = calls("warp", self.warper.warp, exposure, wcs, self.skymap.shape)
+        key = template_id.tract, template_id.patch
+        wcs, shape = self.skymap.wcs(*key), self.skymap.shape(*key)
+        warp = calls("warp", self.warper.warp, exposure, wcs, shape)
+        warp = checked_warp(calls.name("warp"), warp, shape)
         self.store.save_warp(template_id, visit, warp)
         return warp
 
@@ -261,10 +330,22 @@ def _wrong_band(template_id: TemplateId, visit: VisitReady) -> InvalidExposureEr
     )
 
 
-def _rejected(visit: VisitReady, error: UnprocessableError) -> CoaddInput:
-    return CoaddInput(
-        id=visit.exposure_id, weight=0.0, accepted=False, reason=str(error)
-    )
+def _rejected(visit: VisitReady, why: str) -> CoaddInput:
+    return CoaddInput(id=visit.exposure_id, weight=0.0, accepted=False, reason=why)
+
+
+def _with_inputs(coadd: Coadd, unused: Sequence[CoaddInput]) -> Coadd:
+    """Return a coadd that also reports on inputs that it does not use."""
+    inputs = (*coadd.inputs, *unused)
+    if coadd.input_map is None:
+        return replace(coadd, inputs=inputs)
+    n_more = -(-len(inputs) // 8) - len(coadd.input_map)
+    input_map = np.pad(coadd.input_map, ((0, n_more), (0, 0), (0, 0)))
+    return replace(coadd, inputs=inputs, input_map=input_map)
+
+
+def _in_time(visit: VisitReady) -> tuple[float, str]:
+    return visit.midpoint_mjd_tai, str(visit.exposure_id)
 
 
 def _skipped(template_id: TemplateId, skip: Skip) -> TemplateResult:

@@ -4,7 +4,7 @@ Adapters implement these Protocols; nothing below `streamdiff.adapters` knows
 Kafka, FITS, a process or a file system.
 """
 
-from streamdiff.ports.storage import Files, TemplateStore
+from streamdiff.ports.storage import ExposureSpool, Files, TemplateStore
 from streamdiff.ports.stream import (
     AssignedCallback,
     Clock,
@@ -36,6 +36,7 @@ __all__ = [
     "ConsumedRecord",
     "Consumer",
     "Executor",
+    "ExposureSpool",
     "Failure",
     "FailureReporter",
     "Files",

@@ -1,5 +1,6 @@
 """What the core needs to read and keep: files and templates."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,11 +27,43 @@ class Files(Protocol):
         ...
 
 
+class ExposureSpool(Sequence[Exposure]):
+    """A sequence of exposures that may be more than memory holds."""
+
+    @abstractmethod
+    def append(self, exposure: Exposure) -> None:
+        """Take one more exposure.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If there is no room for it.
+        """
+
+
 class TemplateStore(Protocol):
     """Immutable, numbered versions of coadded templates."""
 
     def newest(self, template_id: TemplateId) -> int | None:
-        """Return the highest complete version; `None` if there is none."""
+        """Return the highest version that has a coadd; `None` if there is none."""
+        ...
+
+    def last(self, template_id: TemplateId) -> int:
+        """Return the last number in use, with or without a coadd; 0 for none."""
+        ...
+
+    def made_by(self, template_id: TemplateId, update_id: str) -> int | None:
+        """Return the version that an update made, if it is one of the last ones.
+
+        0 for an update whose exposures are held; `None` for one that is not known.
+        """
+        ...
+
+    def current(self, template_id: TemplateId) -> tuple[VisitReady, ...]:
+        """Return the events of the exposures that the next version grows from.
+
+        Those of the newest version, or those that are held since.
+        """
         ...
 
     def load(self, template_id: TemplateId, version: int) -> Coadd | None:
@@ -49,16 +82,58 @@ class TemplateStore(Protocol):
         """Return the events of the exposures that a version was built from."""
         ...
 
-    def save(self, coadd: Coadd, events: Sequence[VisitReady]) -> int:
-        """Store the next version of the coadd's template and return its number.
+    def save(
+        self, coadd: Coadd, events: Sequence[VisitReady], *, after: int, update_id: str
+    ) -> int:
+        """Store the version that follows another one, and return its number.
 
-        A reader sees the whole version or none of it; of two writers each gets
-        a version of its own.
+        A reader sees the whole version or none of it.
+
+        Parameters
+        ----------
+        coadd : Coadd
+        events : sequence of VisitReady
+            The exposures that it was built from.
+        after : int
+            `last` when these were chosen.
+        update_id : str
+            Event that asked for it.
+
+        Raises
+        ------
+        VersionConflictError
+            If another writer was faster: choose again, from what it has made.
         """
         ...
 
-    def retire(self, template_id: TemplateId) -> None:
-        """Make a template invisible to `newest`; old versions stay loadable."""
+    def hold(
+        self,
+        template_id: TemplateId,
+        events: Sequence[VisitReady],
+        *,
+        after: int,
+        update_id: str,
+    ) -> None:
+        """Keep the events of exposures that are too few for a version yet.
+
+        They take a number, but make no coadd; see `save`.
+
+        Raises
+        ------
+        VersionConflictError
+            If another writer was faster.
+        """
+        ...
+
+    def retire(self, template_id: TemplateId, *, update_id: str) -> None:
+        """Make a template invisible to `newest`; old versions stay loadable.
+
+        An update that has retired a template once does not do it again.
+        """
+        ...
+
+    def collect(self, template_id: TemplateId) -> None:
+        """Delete what the policy of the store does not keep."""
         ...
 
     def load_warp(self, template_id: TemplateId, event: VisitReady) -> Exposure | None:

@@ -58,12 +58,14 @@ def star_residuals(
         pulls = difference.image / np.sqrt(difference.variance)
     pulls = np.where(UNUSABLE.in_mask(difference.mask), np.nan, pulls)
     padded = np.pad(pulls, _HALF, constant_values=np.nan)
-    residuals = []
-    for position in zip(np.atleast_1d(x), np.atleast_1d(y), strict=True):
+    height, width = pulls.shape
+    residuals = np.full(np.size(x), np.nan)
+    for i, position in enumerate(zip(np.ravel(x), np.ravel(y), strict=True)):
         column, row = nearest_pixel(*position)
-        square = padded[row : row + 2 * _HALF + 1, column : column + 2 * _HALF + 1]
-        residuals.append(np.sqrt(np.square(square, dtype=float).mean()))
-    return np.array(residuals)
+        if 0 <= column < width and 0 <= row < height:
+            square = padded[row : row + 2 * _HALF + 1, column : column + 2 * _HALF + 1]
+            residuals[i] = np.sqrt(np.square(square, dtype=float).mean())
+    return residuals
 
 
 def _covariance(

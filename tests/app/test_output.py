@@ -53,7 +53,7 @@ def test_files_are_named_after_the_exposure():
 
 
 def test_nothing_is_written_for_a_visit_that_was_skipped(tmp_path, visit):
-    files = ResultFiles(directory=tmp_path, alerts=True, differences=True)
+    files = ResultFiles(directory=tmp_path, alerts=True, differences=True, qa=True)
     files.keep(VisitResult.skipped(visit(), Skip(Reason.NO_TEMPLATE)))
     assert names(tmp_path) == []
 
@@ -65,6 +65,10 @@ def test_nothing_is_written_for_a_visit_that_was_skipped(tmp_path, visit):
         ({"alerts": True, "differences": False}, ["SimCam_7_0.avro"]),
         ({"alerts": False, "differences": True}, ["SimCam_7_0.fits"]),
         ({"alerts": False, "differences": False}, []),
+        (
+            {"alerts": False, "differences": False, "qa": True},
+            ["SimCam_7_0_qa.fits", "SimCam_7_0_qa.png"],
+        ),
     ],
 )
 def test_what_is_wanted_is_written_again_and_again(

@@ -49,19 +49,25 @@ def test_a_coadd_has_the_pixels_of_the_first_exposure(workbench, scene_files):
 
 
 def test_a_coadd_can_have_the_pixels_of_another_file(workbench, scene_files):
-    paths = [scene_files[name] for name in ("template", "third")]
+    paths = [scene_files[name] for name in ("template", "third", "turned")]
     coadd = workbench.coadd(paths, TEMPLATE, scene_files["turned"])
     assert coadd.exposure.shape == (190, 190)
 
 
 def test_files_that_name_no_visit_are_told_apart(workbench, scene_files, tmp_path):
-    paths = [tmp_path / f"{name}.fits" for name in ("template", "third")]
+    paths = [tmp_path / f"{name}.fits" for name in ("template", "third", "turned")]
     for path in paths:
         with fits.open(scene_files[path.stem]) as hdus:
             del hdus[0].header["VISIT"]
             hdus.writeto(path)
     coadd = workbench.coadd(paths, TEMPLATE, None)
-    assert [item.id.visit for item in coadd.inputs] == [1, 2]
+    assert [item.id.visit for item in coadd.inputs] == [1, 2, 3]
+
+
+def test_two_exposures_make_no_coadd_without_artifacts(workbench, scene_files):
+    paths = [scene_files[name] for name in ("template", "third")]
+    with pytest.raises(UnprocessableError, match="insufficient_epochs: 2 of 2"):
+        workbench.coadd(paths, TEMPLATE, None)
 
 
 def test_one_file_twice_is_no_coadd(workbench, scene_files):

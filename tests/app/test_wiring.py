@@ -1,4 +1,5 @@
 import pytest
+from structlog.testing import capture_logs
 
 from streamdiff import __version__
 from streamdiff.app import wiring
@@ -19,7 +20,21 @@ def settings(tree=None):
 
 
 def test_the_defaults_are_complete(registry):
-    wiring.check(settings(), registry)
+    with capture_logs() as logs:
+        wiring.check(settings(), registry)
+    assert logs == []
+
+
+def test_columns_that_alerts_have_no_field_for_are_told(registry, monkeypatch):
+    fields = {"x", "y"}
+    monkeypatch.setattr(
+        wiring, "unmapped", lambda columns: tuple(set(columns) - fields)
+    )
+    with capture_logs() as logs:
+        wiring.check(settings({"pipeline": {"measure": ["glint"]}}), registry)
+    (log,) = logs
+    assert log["measurer"] == "glint"
+    assert log["columns"] == ("glint_trail",)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from streamdiff.adapters.avro.container import read_alerts
 
@@ -40,6 +41,21 @@ def test_a_difference_and_its_alerts_are_written(run, images, tmp_path):
 def test_without_alerts_asked_for_there_is_one_file(run, images, tmp_path):
     run("subtract", images["science"], images["epoch1"], "-o", tmp_path / "d.fits")
     assert [path.name for path in tmp_path.iterdir()] == ["d.fits"]
+
+
+def test_the_matching_is_told_on_request(run, images, tmp_path):
+    catalogue = tmp_path / "stars.ecsv"
+    Table({"x": [60.0, 20.0], "y": [70.0, 30.0], "flux": [3.0, 1.0]}).write(
+        catalogue, format="ascii.ecsv"
+    )
+    end = run(
+        *("subtract", images["science"], images["epoch1"], "-o", tmp_path / "d.fits"),
+        *("--qa", "--catalogue", catalogue, "--subtract", "zogy"),
+    )
+    assert (end.code, end.err) == (0, "")
+    assert (tmp_path / "d_qa.png").read_bytes().startswith(b"\x89PNG")
+    with fits.open(tmp_path / "d_qa.fits") as hdus:
+        assert hdus[0].header["N_CATALOGUE_STARS"] == 2
 
 
 def test_the_subtraction_plugin_can_be_named(run, images, tmp_path):
@@ -97,7 +113,7 @@ def test_a_band_that_can_not_be_part_of_an_id_is_refused(run, epochs, tmp_path):
 
 def test_a_coadd_can_have_the_pixels_of_a_file(run, images, epochs, tmp_path):
     coadd = tmp_path / "coadd.fits"
-    run("coadd", *epochs[:2], "-o", coadd, "--wcs-like", images["science"])
+    run("coadd", *epochs, "-o", coadd, "--wcs-like", images["science"])
     with fits.open(coadd) as hdus:
         assert hdus["IMAGE"].data.shape == (160, 160)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -16,10 +17,14 @@ from streamdiff.app.service import Service
 from streamdiff.app.topics import Topics
 from streamdiff.app.worker import make_handler
 from streamdiff.config import from_tree
+from streamdiff.imaging.background import blank_pixels
 from streamdiff.metrics import Metrics
+from streamdiff.model import UNUSABLE, MaskPlane
+from streamdiff.model.psf import fwhm
 from streamdiff.ports import OutgoingRecord
 from streamdiff.stream.health import Health
 from streamdiff.testing import Population, Survey
+from streamdiff_detection.saturation import in_wings
 
 TOPICS = Topics("streamdiff.")
 
@@ -123,3 +128,37 @@ def new_stream(settings):
 def visit(images):
     """Return the event of the visit, with changes."""
     return lambda **changes: replace(images[2], **changes)
+
+
+# Wings of saturated stars, as the finder has them: in FWHM, and over the root of the
+# saturated area.
+WINGS_FWHM, WINGS_GROWTH = 2.0, 1.0
+
+
+@pytest.fixture(scope="session")
+def blank_sky():
+    """Return a function that tells where a result shows neither sources nor defects.
+
+    That is where the template shows sky alone, 3 FWHM from a given position, and not
+    on masked pixels, trails, wings of saturated stars, or the border.
+    """
+
+    def blank(result, x, y):
+        difference = result.products.images.difference
+        template = result.products.images.template
+        rows, columns = np.indices(difference.shape).reshape(2, -1).astype(float)
+        width = fwhm(difference.psf.centred_at(x, y))
+        wings = in_wings(
+            columns,
+            rows,
+            difference.mask,
+            least=WINGS_FWHM * width,
+            growth=WINGS_GROWTH,
+        )
+        excluded = wings | (np.hypot(columns - x, rows - y) < 3 * width)
+        excluded = excluded.reshape(difference.shape) | (difference.score == 0)
+        planes = UNUSABLE | MaskPlane.SAT_TEMPLATE | MaskPlane.EDGE | MaskPlane.STREAK
+        excluded |= planes.in_mask(difference.mask)
+        return blank_pixels(template.image, excluded)
+
+    return blank

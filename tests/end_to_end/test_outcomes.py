@@ -18,7 +18,12 @@ FAILURES = {
     "forbidden": (Reason.FORBIDDEN_URI, "/etc/passwd"),
     "changed": (Reason.CHECKSUM_MISMATCH, "sha256"),
     "odd_name": (Reason.UNREADABLE_IMAGE, "%FF.fits"),
+    "wrong_variance": (Reason.VARIANCE_SCALE_EXCEEDED, "max_variance_scale"),
+    "no_catalogue": (Reason.UNREADABLE_IMAGE, "stars.fits"),
+    "forbidden_catalogue": (Reason.FORBIDDEN_URI, "/etc/passwd"),
 }
+# Where those fail that can be read; the host's own stages have no plugin.
+STAGES = {"wrong_variance": ("rescale", "")}
 SKIPS = {
     "other_band": {"band": "z"},
     "other_flavour": {"template_name": "shallow"},
@@ -48,12 +53,16 @@ def bad_visits(images, visit):
     folder, _, event = images
     good = folder / event.image_uri.rpartition("/")[2]
     truncated, without_wcs = folder / "truncated.fits", folder / "without_wcs.fits"
+    wrong_variance = folder / "wrong_variance.fits"
     truncated.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
     with fits.open(good) as hdus:
         for hdu in hdus:
             for keyword in ("CTYPE1", "CTYPE2"):
                 hdu.header.remove(keyword, ignore_missing=True)
         hdus.writeto(without_wcs)
+    with fits.open(good) as hdus:
+        hdus["VARIANCE"].data /= 1000
+        hdus.writeto(wrong_variance)
     changes = {
         "missing": {"image_uri": (folder / "missing.fits").as_uri()},
         "truncated": {"image_uri": truncated.as_uri()},
@@ -61,6 +70,12 @@ def bad_visits(images, visit):
         "forbidden": {"image_uri": "file:///etc/passwd"},
         "changed": {"image_sha256": "0" * 64},
         "odd_name": {"image_uri": f"{folder.as_uri()}/%FF.fits"},
+        "wrong_variance": {
+            "image_uri": wrong_variance.as_uri(),
+            "image_sha256": None,
+        },
+        "no_catalogue": {"catalogue_uri": (folder / "stars.fits").as_uri()},
+        "forbidden_catalogue": {"catalogue_uri": "file:///etc/passwd"},
     }
     return [visit(event_id=name, **change) for name, change in changes.items()]
 
@@ -109,10 +124,10 @@ def test_a_visit_that_fails_is_reported_with_its_reason(stream, name):
 def test_each_visit_that_fails_is_kept_as_a_dead_letter(stream):
     letters = [r for r in stream.dead_letters() if r.value not in NO_EVENTS]
     assert len(letters) == len(FAILURES)
-    for letter, (_, told) in zip(letters, FAILURES.values(), strict=True):
+    for letter, (name, (_, told)) in zip(letters, FAILURES.items(), strict=True):
         assert told in header(letter, "error_message")
-        where = [header(letter, name) for name in ("stage", "plugin", "attempts")]
-        assert where == ["read", "fits", "1"]
+        where = [header(letter, key) for key in ("stage", "plugin", "attempts")]
+        assert where == [*STAGES.get(name, ("read", "fits")), "1"]
 
 
 @pytest.mark.parametrize("value", NO_EVENTS)

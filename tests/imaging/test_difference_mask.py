@@ -32,6 +32,23 @@ def test_saturation_of_the_template_is_told_apart():
     assert np.array_equal(renamed, mask_with(MaskPlane.SAT | MaskPlane.SAT_TEMPLATE))
 
 
+@pytest.mark.parametrize(
+    "plane", [MaskPlane.CLIPPED, MaskPlane.SENSOR_EDGE, MaskPlane.INTRP, MaskPlane.EDGE]
+)
+def test_how_a_template_was_made_is_not_said_of_the_difference(plane):
+    assert not mask_of_template(mask_with(plane)).any()
+
+
+@pytest.mark.parametrize("plane", [MaskPlane.HIGH_VARIANCE, MaskPlane.CR])
+def test_what_spoils_a_template_spoils_the_difference(plane):
+    assert np.array_equal(mask_of_template(mask_with(plane)), mask_with(plane))
+
+
+def test_sources_injected_into_the_template_are_told_apart():
+    renamed = mask_of_template(mask_with(MaskPlane.INJECTED))
+    assert np.array_equal(renamed, mask_with(MaskPlane.INJECTED_TEMPLATE))
+
+
 def test_detections_on_the_inputs_are_forgotten():
     detected = mask_with(MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
     no_data = np.zeros(detected.shape, bool)

@@ -30,7 +30,7 @@ def test_patches_touched_cover_every_pixel_of_an_image(ra, dec, turn, shape):
     sky = wcs.all_pix2world(x.ravel(), y.ravel(), 0)
     covered = np.zeros(x.size, bool)
     for tract, patch in SMALL.patches_touching(wcs, shape):
-        covered |= holds(SMALL.wcs(tract, patch), SMALL.shape, *sky)
+        covered |= holds(SMALL.wcs(tract, patch), SMALL.shape(tract, patch), *sky)
     assert covered.all()
 
 
@@ -45,7 +45,9 @@ def test_patches_in_use_are_all_that_touch_the_tract(tract, row):
     assert rows.min() >= 0
     assert columns.max() < side
     for patch in [p for p in touching if p // side == row]:
-        found = SKYMAP.patches_touching(SKYMAP.wcs(tract, patch), SKYMAP.shape)
+        found = SKYMAP.patches_touching(
+            SKYMAP.wcs(tract, patch), SKYMAP.shape(tract, patch)
+        )
         assert len(found) >= 1
 
 

@@ -1,11 +1,18 @@
 """Stars are found where they are, and measured as they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from streamdiff.imaging.stars import find_stars, nearest_neighbour_distance
-from streamdiff.model import Exposure, ExposureId, MaskPlane
+from streamdiff.imaging.stars import (
+    find_stars,
+    known_stars,
+    nearest_neighbour_distance,
+    snr_at,
+)
+from streamdiff.model import Exposure, ExposureId, MaskPlane, StarList
 
 NOISE = 10.0
 SIGMA = 1.7
@@ -106,3 +113,36 @@ def test_nearest_neighbour_is_not_the_star_itself():
 
 def test_a_lone_star_has_no_neighbour():
     assert nearest_neighbour_distance([1.0], [2.0], [1.0], [2.0]) == [np.inf]
+
+
+def with_catalogue(image, x, y):
+    n = len(x)
+    stars = StarList(x=x, y=y, flux=np.arange(n, 0.0, -1), snr=np.ones(n))
+    return replace(exposure(image), stars=stars)
+
+
+def test_stars_of_a_catalogue_are_measured_as_those_that_are_found(noise):
+    sky = noise + sum(
+        gaussian(noise.shape, x, 50, flux) for x, flux in [(20, 4e3), (60, 9e3)]
+    )
+    known = known_stars(with_catalogue(sky, [60.4, 20.2], [50.2, 49.8]))
+    found = find_stars(exposure(sky))
+    assert known.x == pytest.approx(found.x, abs=0.02)
+    assert known.flux == pytest.approx(found.flux, rel=0.01)
+
+
+def test_stars_of_a_catalogue_that_are_not_there_are_left_out(noise):
+    sky = noise + gaussian(noise.shape, 60, 50, 9e3)
+    known = known_stars(with_catalogue(sky, [60, 20, 61, 0], [50, 30, 51, 0]))
+    assert known.x == pytest.approx([60], abs=0.1)
+
+
+def test_without_a_catalogue_no_star_is_known(noise):
+    assert len(known_stars(exposure(noise))) == 0
+    assert len(known_stars(with_catalogue(noise, [], []))) == 0
+
+
+def test_signal_to_noise_ratios_are_those_of_the_stars_at_positions(noise):
+    sky = noise + gaussian(noise.shape, 60, 50, 9e3)
+    found = find_stars(exposure(sky))
+    assert snr_at(exposure(sky), [60.3], [49.9]) == pytest.approx(found.snr, rel=0.01)

@@ -120,6 +120,14 @@ def test_usable_pixels_have_none_of_the_planes():
     assert usable[0, 1]
 
 
+def test_a_template_is_no_science_exposure():
+    science = exposure()
+    assert science.exposure_id == science.id
+    template = exposure(id=TemplateId(tract=1, patch=2, band="r"))
+    with pytest.raises(InvalidExposureError, match="is a template"):
+        _ = template.exposure_id
+
+
 def test_a_difference_changes_scale_by_the_kernel_sum():
     on_template = difference(matched_template=np.full(SHAPE, 6)).on_scale(
         FluxScale.TEMPLATE

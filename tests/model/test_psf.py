@@ -10,6 +10,8 @@ from streamdiff.model.psf import (
     nearest_pixel,
     noise_equivalent_area,
     sample_on_grid,
+    shift_matrix,
+    toeplitz,
 )
 
 SIDE = 41
@@ -134,3 +136,15 @@ def test_an_unknown_psf_says_so_when_it_is_used():
 def test_psfs_travel_between_processes(psf):
     copy = pickle.loads(pickle.dumps(psf))  # noqa: S301 (our own bytes)
     np.testing.assert_array_equal(copy.at(3.2, 4.1), psf.at(3.2, 4.1))
+
+
+def test_shift_matrices_are_of_sincs():
+    shift = np.array([-1.0, 0.0, 0.3])
+    distance = np.subtract.outer(np.arange(7), np.arange(7))
+    expected = np.sinc(distance - shift[:, np.newaxis, np.newaxis])
+    np.testing.assert_array_equal(shift_matrix(7, shift), expected)
+
+
+def test_toeplitz_matrices_depend_on_row_minus_column():
+    matrix = toeplitz(np.arange(-2.0, 3.0))
+    np.testing.assert_array_equal(matrix, [[0, -1, -2], [1, 0, -1], [2, 1, 0]])

@@ -7,7 +7,7 @@ from streamdiff.errors import InvalidExposureError
 from streamdiff.imaging.skymap import SkyMap
 from streamdiff.model import Coadd, MaskPlane, Reason, Skip, Template, TemplateId
 from streamdiff.pipeline.cover import TemplateCover
-from streamdiff.testing import Scene
+from streamdiff.testing import PointSource, Scene
 from streamdiff_warp import LanczosWarper
 
 SKYMAP = SkyMap(nside_order=8, patch_pixels=300, overlap_pixels=20)
@@ -43,9 +43,12 @@ def template_id(patch):
     return TemplateId(tract=TRACT, patch=patch, band="r")
 
 
-def coadd(scene, patch=FIRST, version=1, noise=2.0, change=lambda e: e):
+def coadd(scene, patch=FIRST, version=1, change=lambda e: e, **observed):
     exposure = scene.observe(
-        wcs=SKYMAP.wcs(TRACT, patch), shape=SKYMAP.shape, noise=noise, seed=patch
+        wcs=SKYMAP.wcs(TRACT, patch),
+        shape=SKYMAP.shape(TRACT, patch),
+        seed=patch,
+        **{"noise": 2.0, **observed},
     )
     exposure = change(replace(exposure, id=template_id(patch)))
     n_image = np.ones(exposure.shape, np.int32)
@@ -116,6 +119,25 @@ def test_the_psf_changes_from_patch_to_patch():
     assert max(peaks) > 1.5 * min(peaks)
 
 
+def test_the_psf_is_that_of_the_pixels_on_either_side_of_a_border():
+    places = range(10, 81, 14)
+    scene = replace(ACROSS, sources=tuple(PointSource(x, 40, 1e6) for x in places))
+    parts = [
+        coadd(scene, patch, noise=0.1, fwhm=fwhm)
+        for patch, fwhm in ((FIRST, 3.0), (FIRST + 1, 3.6))
+    ]
+    finder = TemplateCover(store=Store(*parts), skymap=SKYMAP, warper=LanczosWarper())
+    exposure = finder.cover(scene.observe()).exposure
+    near = np.arange(-6, 7)
+    for x in places:
+        stamp = exposure.psf.at(x, 40)
+        half = stamp.shape[0] // 2
+        star = exposure.image[np.ix_(40 + near, x + near)] / 1e6
+        error = np.abs(star - stamp[np.ix_(half + near, half + near)]).sum()
+        # The kernel changes what it resamples by 2e-3 of the peak, in a ring.
+        assert error <= 0.02, f"at x = {x}"
+
+
 def test_no_version_is_a_skip():
     skip = cover(INSIDE)
     assert isinstance(skip, Skip)
@@ -146,13 +168,15 @@ def test_versions_without_data_here_are_no_overlap():
 def test_only_planes_that_matter_to_a_subtraction_are_kept():
     def flagged(exposure):
         mask = np.full(exposure.shape, MaskPlane.DETECTED, np.int32)
-        mask[120:180, 120:150] |= MaskPlane.SAT | MaskPlane.CLIPPED
-        mask[120:180, 150:180] |= MaskPlane.INJECTED
+        mask[120:180, 120:150] |= MaskPlane.CLIPPED
+        mask[140, 130] |= MaskPlane.CR | MaskPlane.INTRP
+        mask[120:180, 150:180] |= MaskPlane.INJECTED | MaskPlane.SAT
         return replace(exposure, mask=mask)
 
     template = cover(INSIDE, coadd(INSIDE, change=flagged))
     present = MaskPlane(int(np.bitwise_or.reduce(template.exposure.mask, axis=None)))
-    assert present == MaskPlane.SAT_TEMPLATE | MaskPlane.INJECTED_TEMPLATE
+    kept = MaskPlane.SAT | MaskPlane.SAT_TEMPLATE | MaskPlane.INJECTED_TEMPLATE
+    assert present == kept
 
 
 def test_noisy_regions_are_flagged():

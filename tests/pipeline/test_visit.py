@@ -225,6 +225,7 @@ def test_decorrelation_and_reliability_join_in_when_they_are_chosen():
             PluginContractError,
             "difference of",
         ),
+        ({"register": Returns(None)}, PluginContractError, "not Registration"),
         ({"find": Returns([])}, PluginContractError, "my_find"),
         ({"science": TEMPLATE}, PluginContractError, "the reader returned"),
         ({"score": Returns([1, 2])}, PluginContractError, "my_score"),

@@ -39,7 +39,7 @@ RELEASED = {
         "78828753d9495c14cf9c3b050138691ae83811af7b0a3bbaee5d1d05a7bc4030"
     ),
     "1/0/streamdiff.v1_0.diaSource.avsc": (
-        "57a6b5c46f78a8014afedf841421fc1df7aa5cc4d3d2d1ff165d5028c458d0e3"
+        "5ffd598219bc42215b5c1bee373a424f2956f218d405ea1ec7e319357b1c9919"
     ),
     "1/0/streamdiff.v1_0.outcome.avsc": (
         "563a535aa0d0a0a2c5a8e3e746d24697076198bdcb05a3ff2fae5dc69c80b2c0"
@@ -63,7 +63,7 @@ RELEASED = {
         "24e15661b719bd5008ef7e2ae9f658ef4b9879d3911fa87aec676c837d427ceb"
     ),
     "1/0/streamdiff.v1_0.visitReady.avsc": (
-        "e47e33e8fc80b4eaaf82993b7793b958fb0a58ade0038fbe39f12eae9b6d46bb"
+        "2606f9b009f30f4b2a0b4c26fae37da8463269fbbaebf2598900a27b0bc7cc27"
     ),
 }
 
@@ -228,7 +228,7 @@ FIELDS = {
     "visitReady": (
         "event_id instrument visit detector band physical_filter midpoint_mjd_tai "
         "exposure_time_s image_uri mask_uri variance_uri psf_uri image_sha256 "
-        "template_name template_version published_at"
+        "template_name template_version published_at catalogue_uri"
     ),
     "templateUpdate": (
         "event_id template_name tract patch band action exposures published_at"

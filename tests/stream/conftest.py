@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streamdiff.adapters.memory import MemoryBroker, MemoryTransport
+from streamdiff.adapters.workers import InlineExecutor
 from streamdiff.metrics import Metrics
 from streamdiff.ports import OutgoingRecord
 from streamdiff.stream.health import Health
@@ -11,7 +12,13 @@ from streamdiff.stream.limits import DeadLetterLimit
 from streamdiff.stream.retry import Backoff
 from streamdiff.stream.runtime import Runtime
 from streamdiff.stream.settings import RuntimeSettings
-from streamdiff.testing.stream import FakeClock, ManualExecutor, PlainReporter
+from streamdiff.testing.stream import (
+    FakeClock,
+    FlakyProducer,
+    ManualExecutor,
+    PlainReporter,
+    make_echo_handler,
+)
 
 AT_ONCE = Backoff(first_s=0.0)
 
@@ -53,6 +60,28 @@ class Bench:
             health=self.health,
         )
 
+    @staticmethod
+    def inline():
+        """Return an executor that ends work as soon as it is given it."""
+        return InlineExecutor(make_echo_handler)
+
+    def flaky(self, errors):
+        """Return a transport whose producer fails so, and that producer."""
+        producer = FlakyProducer(self.transport.producer().send, errors)
+
+        class Transport:
+            consumer = staticmethod(self.transport.consumer)
+
+            @staticmethod
+            def producer():
+                return producer
+
+        return Transport, producer
+
+    @staticmethod
+    def header(record, name):
+        return dict(record.headers)[name].decode()
+
     def values(self, topic="out"):
         return [r.value for r in self.broker.records(topic)]
 
@@ -74,6 +103,20 @@ class Script:
 
     def __call__(self):
         return next(self._steps, "end") == "end"
+
+
+def _until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        yield
+    pytest.fail("it does not come true")
+
+
+@pytest.fixture
+def until():
+    """Let the runtime make steps until something is true; a bug ends the test."""
+    return _until
 
 
 @pytest.fixture

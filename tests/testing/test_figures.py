@@ -76,6 +76,6 @@ def test_squares_that_are_not_all_usable_are_left_out():
     mask = np.zeros(SHAPE, int)
     mask[204, 304] = int(MaskPlane.SAT)
     residuals = star_residuals(
-        difference_of(np.ones(SHAPE), mask=mask), [300, 2], [200, 2]
+        difference_of(np.ones(SHAPE), mask=mask), [300, 2, 900], [200, 2, -50]
     )
     assert np.isnan(residuals).all()

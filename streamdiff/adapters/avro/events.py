@@ -166,9 +166,9 @@ def _fields(noun: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
 
 
 def _coadd_input_fields(coadd_input: CoaddInput) -> dict[str, Any]:
-    values = _fields(coadd_input)
-    id_ = values.pop("id")
-    return values | {
+    id_ = coadd_input.id
+    return {
+        "accepted": coadd_input.accepted,
         "instrument": id_.instrument,
         "visit": id_.visit,
         "detector": id_.detector,

@@ -1,9 +1,21 @@
-"""Coadds as multi-extension FITS: an exposure with N_IMAGE and INPUTS."""
+"""Coadds as multi-extension FITS: an exposure, and what it was made of.
+
+::
+
+    N_IMAGE     number of inputs of every pixel
+    INPUTS      table, one row per exposure; AREA holds the vertices (x, y) of the
+                part that it covers [pixel, from 0], filled up with NaN
+    INPUT_PSF   one extension per component of the PSF, like PSF of an exposure;
+                EXTVER is the row of INPUTS, from 1. For readers that do not know
+                them, PSF samples their mean
+    INPUT_MAP   on request: which inputs each pixel has
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from streamdiff.adapters.fits.exposure import (
     CardValue,
@@ -13,10 +25,18 @@ from streamdiff.adapters.fits.exposure import (
     to_bytes,
 )
 from streamdiff.adapters.fits.extensions import Extension, quiet, read_extensions
-from streamdiff.adapters.fits.planes import image_hdu
-from streamdiff.model import Coadd, CoaddInput, ExposureId
+from streamdiff.adapters.fits.planes import image_hdu, psf_hdu, read_psf
+from streamdiff.model import (
+    Area,
+    Coadd,
+    CoaddInput,
+    CoaddPsf,
+    ExposureId,
+    PsfComponent,
+)
 
-N_IMAGE, INPUTS = "N_IMAGE", "INPUTS"
+N_IMAGE, INPUTS, INPUT_MAP = "N_IMAGE", "INPUTS", "INPUT_MAP"
+INPUT_PSF, AREA = "INPUT_PSF", "AREA"
 _METRIC = "METRIC "
 
 
@@ -32,14 +52,16 @@ def encode_coadd(
         More cards for the primary header.
     """
     exposure = coadd.exposure
-    return to_bytes(
-        [
-            primary_hdu(exposure, cards),
-            *exposure_hdus(exposure),
-            image_hdu(N_IMAGE, coadd.n_image, exposure.wcs),
-            _inputs_hdu(coadd),
-        ]
-    )
+    hdus = [
+        primary_hdu(exposure, cards),
+        *exposure_hdus(exposure),
+        image_hdu(N_IMAGE, coadd.n_image, exposure.wcs),
+        _inputs_hdu(coadd),
+        *_psf_hdus(coadd),
+    ]
+    if coadd.input_map is not None:
+        hdus.append(fits.ImageHDU(coadd.input_map, name=INPUT_MAP))
+    return to_bytes(hdus)
 
 
 def decode_coadd(content: bytes, uri: str = "coadd") -> Coadd:
@@ -53,16 +75,25 @@ def decode_coadd(content: bytes, uri: str = "coadd") -> Coadd:
         If an extension or keyword is missing or breaks a rule.
     """
     extensions = read_extensions(content, uri)
-    table = extensions.require(INPUTS)
+    table, input_map = extensions.require(INPUTS), extensions[INPUT_MAP]
+    exposure, inputs = exposure_of(extensions), _inputs(table)
+    components = [
+        _component(extension, inputs)
+        for extension in extensions.all
+        if extension.name == INPUT_PSF
+    ]
+    if components:
+        exposure = exposure.with_psf(CoaddPsf(tuple(components)))
     return Coadd(
-        exposure=exposure_of(extensions),
+        exposure=exposure,
         n_image=extensions.require(N_IMAGE).pixels().astype(np.int32),
-        inputs=_inputs(table),
+        inputs=inputs,
         metrics={
             keyword.removeprefix(_METRIC).lower(): float(value)
             for keyword, value in table.header.items()
             if keyword.startswith(_METRIC)
         },
+        input_map=None if input_map is None else input_map.pixels(3).astype(np.uint8),
     )
 
 
@@ -77,6 +108,7 @@ def _inputs_hdu(coadd: Coadd) -> fits.BinTableHDU:
         fits.Column("WEIGHT", "D", array=[item.weight for item in coadd.inputs]),
         fits.Column("ACCEPTED", "L", array=[item.accepted for item in coadd.inputs]),
         _column("REASON", [item.reason or "" for item in coadd.inputs]),
+        _area_column([item.area for item in coadd.inputs]),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name=INPUTS)
     metrics = {
@@ -97,8 +129,49 @@ def _column(name: str, texts: list[str]) -> fits.Column:
     return fits.Column(name, f"{width}A", array=np.array(ascii_texts, f"U{width}"))
 
 
+def _area_column(areas: list[Area | None]) -> fits.Column:
+    n_vertices = max([3, *(len(area.vertices) for area in areas if area)])
+    values = np.full((len(areas), n_vertices, 2), np.nan)
+    for row, area in zip(values, areas, strict=True):
+        if area is not None:
+            row[: len(area.vertices)] = area.vertices
+    layout = {"format": f"{2 * n_vertices}D", "dim": f"(2, {n_vertices})"}
+    return fits.Column(AREA, array=values, unit="pix", **layout)
+
+
+def _area(vertices: NDArray[np.float64]) -> Area | None:
+    known = [(float(x), float(y)) for x, y in vertices if np.isfinite([x, y]).all()]
+    return Area(tuple(known)) if known else None
+
+
+def _psf_hdus(coadd: Coadd) -> list[fits.ImageHDU]:
+    """Return the components of a PSF; none of one that has no components."""
+    exposure = coadd.exposure
+    if not isinstance(exposure.psf, CoaddPsf):
+        return []
+    hdus = []
+    accepted = [row for row, item in enumerate(coadd.inputs, 1) if item.accepted]
+    for row, component in zip(accepted, exposure.psf.components, strict=True):
+        hdu = psf_hdu(component.psf, exposure.shape)
+        if hdu is not None:
+            hdu.name, hdu.ver = INPUT_PSF, row
+            hdus.append(hdu)
+    return hdus
+
+
+def _component(extension: Extension, inputs: tuple[CoaddInput, ...]) -> PsfComponent:
+    row = extension.number("EXTVER")
+    if row is None or row not in range(1, len(inputs) + 1):
+        raise extension.invalid(f"must be a row of {INPUTS}, is {row}", "EXTVER")
+    item = inputs[int(row) - 1]
+    if item.area is None or not item.weight > 0:
+        raise extension.invalid(f"{item.id} has no {AREA} or no WEIGHT in {INPUTS}")
+    return PsfComponent(psf=read_psf(extension), weight=item.weight, area=item.area)
+
+
 def _inputs(table: Extension) -> tuple[CoaddInput, ...]:
     try:
+        names = table.hdu.columns.names
         return tuple(
             CoaddInput(
                 id=ExposureId(
@@ -110,8 +183,9 @@ def _inputs(table: Extension) -> tuple[CoaddInput, ...]:
                 weight=float(row["WEIGHT"]),
                 accepted=bool(row["ACCEPTED"]),
                 reason=str(row["REASON"]) or None,
+                area=_area(row[AREA]) if AREA in names else None,
             )
             for row in table.hdu.data
         )
-    except (KeyError, TypeError, ValueError) as err:
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise table.invalid(f"is no table of inputs: {err}") from err

@@ -11,6 +11,7 @@ from scipy import ndimage
 from streamdiff.adapters.fits.identity import Headers
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.background import blank_pixels, sky_background
+from streamdiff.imaging.noise import robust_std
 from streamdiff.model import UNUSABLE, MaskPlane
 
 SkyNoise = Literal["auto", "measured", "predicted"]
@@ -25,7 +26,6 @@ _SKY_SIGMA = 3.0
 # the positive half of the noise of the sky would add to its variance.
 _SMOOTHING, _SOURCE_SIGMA = 0.8, 3.0
 _MIN_BLANK = 100
-_ROBUST_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,8 +223,7 @@ def _measured_variance(
     used = image[blank] if blank.sum() >= _MIN_BLANK else image[~unusable]
     if not used.size:
         return 1.0
-    deviation = np.median(np.abs(used - np.median(used)))
-    return max(float(_ROBUST_SIGMA * deviation) ** 2, float(np.finfo(np.float32).tiny))
+    return max(robust_std(used) ** 2, float(np.finfo(np.float32).tiny))
 
 
 def _photon_variance(

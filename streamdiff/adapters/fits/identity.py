@@ -9,11 +9,10 @@ from astropy.time import Time
 from streamdiff.adapters.fits.extensions import Extension, Extensions, quiet
 from streamdiff.adapters.fits.planes import NANOJANSKY
 from streamdiff.errors import ConfigError, InvalidExposureError
+from streamdiff.imaging.quality import AB_NANOJANSKY
 from streamdiff.model import ExposureId, TemplateId
 
 TimeScale = Literal["tai", "utc", "tt", "tdb", "tcb", "tcg", "ut1"]
-# 1 nJy has this AB magnitude: 3631 Jy have magnitude 0.
-AB_NANOJANSKY = 31.4
 _FLUX_UNITS = {NANOJANSKY: 1.0, "uJy": 1e3, "mJy": 1e6, "Jy": 1e9}
 _SECONDS_PER_DAY = 86400.0
 _MAGNITUDE_ROUNDING = 1e-3

@@ -1,12 +1,13 @@
 """The ``fits`` reader: the files of a visit-ready event -> an exposure."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.adapters.fits.catalogue import read_stars
 from streamdiff.adapters.fits.celestial import read_wcs
 from streamdiff.adapters.fits.exposure import psf_of, same_shape
 from streamdiff.adapters.fits.extensions import (
@@ -65,7 +66,7 @@ class FitsReader(FrameOptions, HeaderOptions):
         planes = self._planes(event, files, extensions, headers)
         scale = headers.nanojansky_per_unit()
         factor = np.float32(1 if scale is None else scale)
-        return Exposure(
+        exposure = Exposure(
             id=event.exposure_id,
             image=planes.image * factor,
             variance=planes.variance * factor**2,
@@ -77,6 +78,11 @@ class FitsReader(FrameOptions, HeaderOptions):
             photometric=scale is not None,
             covariance_factor=read_covariance(extensions, headers.image),
         )
+        if event.catalogue_uri is None:
+            return exposure
+        table = files.fetch(event.catalogue_uri)
+        stars = read_stars(table, event.catalogue_uri, exposure)
+        return replace(exposure, stars=stars)
 
     def _planes(
         self, event: VisitReady, files: Files, extensions: Extensions, headers: Headers

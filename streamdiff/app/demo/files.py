@@ -10,7 +10,6 @@ from streamdiff.app.output import file_stem
 from streamdiff.model import (
     Action,
     Exposure,
-    ExposureId,
     TemplateUpdate,
     VisitReady,
 )
@@ -27,7 +26,7 @@ def write_exposures(
     folder.mkdir(parents=True, exist_ok=True)
     for exposure in exposures:
         assigned = _on_a_detector(exposure)
-        identity = _exposure_id(assigned)
+        identity = assigned.exposure_id
         path = folder / f"{file_stem(identity)}.fits"
         path.write_bytes(encode_exposure(assigned))
         tick()
@@ -57,12 +56,6 @@ def template_update(epochs: Iterable[VisitReady]) -> TemplateUpdate:
 
 
 def _on_a_detector(exposure: Exposure) -> Exposure:
-    identity = _exposure_id(exposure)
+    identity = exposure.exposure_id
     detector = identity.visit % DETECTORS
     return replace(exposure, id=replace(identity, detector=detector))
-
-
-def _exposure_id(exposure: Exposure) -> ExposureId:
-    if not isinstance(exposure.id, ExposureId):
-        raise TypeError(f"{exposure.id} is no exposure of a survey")
-    return exposure.id

@@ -1,7 +1,12 @@
+import json
+from datetime import datetime
+
 import numpy as np
 import pytest
 from astropy.wcs import WCS
 
+from streamdiff.adapters.avro import wire
+from streamdiff.adapters.avro.events import encode_event
 from streamdiff.model import (
     Alert,
     ConstantPsf,
@@ -10,6 +15,7 @@ from streamdiff.model import (
     Provenance,
     TemplateUse,
 )
+from streamdiff.ports import ConsumedRecord
 
 REQUIRED = {
     "diaSourceId": 2026030500055 << 22 | 140 << 14 | 3,
@@ -21,6 +27,29 @@ REQUIRED = {
     "x": 1213.75,
     "y": 2275.25,
 }
+
+
+@pytest.fixture(scope="session")
+def consumed():
+    """Return a function: the value of a message -> the record that is read."""
+
+    def read(value, topic="any", headers=()):
+        return ConsumedRecord(
+            topic=topic, partition=0, offset=0, key=None, value=value, headers=headers
+        )
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def as_json():
+    """Return a function: an event -> its JSON, as an operator would write it."""
+
+    def write(event):
+        _, values = wire.decode(encode_event(event))
+        return json.dumps(values, default=datetime.isoformat)
+
+    return write
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
+"""Events as Avro and as JSON: what is refused, what is left out, what is keyed."""
+
 import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from streamdiff.adapters.avro import schemas, wire
 from streamdiff.adapters.avro.events import (
@@ -21,15 +21,12 @@ from streamdiff.model import (
     CoaddInput,
     ExposureId,
     Outcome,
-    Provenance,
     Reason,
     TemplateRebuilt,
     TemplateUpdate,
-    TemplateUse,
     VisitProcessed,
     VisitReady,
 )
-from streamdiff.ports import ConsumedRecord
 
 JSON_HEADERS = (("content-type", b"application/json"),)
 TIME = datetime(2026, 3, 5, 2, 15, 30, 250_000, tzinfo=UTC)
@@ -73,169 +70,16 @@ REBUILT = TemplateRebuilt(
 )
 
 
-def consumed(value, topic="any", headers=()):
-    return ConsumedRecord(
-        topic=topic, partition=0, offset=0, key=None, value=value, headers=headers
-    )
-
-
-def as_json(event):
-    """Return the JSON of an event's record, as an operator would write it."""
-    _, values = wire.decode(encode_event(event))
-    return json.dumps(values, default=datetime.isoformat)
-
-
-names = st.text(min_size=1, max_size=8).filter(lambda s: s.isprintable())
-maybe_names = st.none() | names
-times = st.datetimes(timezones=st.just(UTC))
-finite = st.floats(allow_nan=False, allow_infinity=False)
-fractions = st.floats(0, 1)
-visits, detectors = st.integers(0, 2**41 - 1), st.integers(0, 255)
-template_names = st.sampled_from(["deep", "shallow_2"])
-counts = st.integers(0, 2**31 - 1)
-metrics = st.dictionaries(names, finite, max_size=3)
-
-visit_events = st.builds(
-    VisitReady,
-    event_id=names,
-    instrument=names,
-    visit=visits,
-    detector=detectors,
-    band=names,
-    midpoint_mjd_tai=finite,
-    exposure_time_s=st.floats(0, 1e6),
-    image_uri=names,
-    published_at=times,
-    physical_filter=maybe_names,
-    mask_uri=maybe_names,
-    variance_uri=maybe_names,
-    psf_uri=maybe_names,
-    image_sha256=maybe_names,
-    template_name=template_names,
-    template_version=st.none() | st.integers(0, 2**62),
-)
-patches = st.builds(
-    TemplateUpdate,
-    event_id=names,
-    band=st.sampled_from("ugrizy"),
-    action=st.sampled_from(Action),
-    published_at=times,
-    template_name=template_names,
-    tract=counts,
-    patch=counts,
-    exposures=st.lists(visit_events, max_size=2).map(tuple),
-)
-covering = st.builds(
-    TemplateUpdate,
-    event_id=names,
-    band=st.sampled_from("ugrizy"),
-    action=st.sampled_from(Action),
-    published_at=times,
-    exposures=st.lists(visit_events, min_size=1, max_size=2).map(tuple),
-)
-endings = st.one_of(
-    st.just((Outcome.PROCESSED, None)),
-    st.sampled_from(Reason).map(lambda reason: (reason.outcome, reason)),
-)
-provenances = st.builds(
-    Provenance,
-    plugins=st.dictionaries(names, names, max_size=2),
-    config_hash=names,
-    software_version=names,
-)
-uses = st.builds(
-    TemplateUse, template_id=names, version=st.integers(1, 2**40), fraction=fractions
-)
-
-
-@st.composite
-def visit_reports(draw):
-    outcome, reason = draw(endings)
-    return VisitProcessed(
-        event_id=draw(names),
-        instrument=draw(names),
-        visit=draw(visits),
-        detector=draw(detectors),
-        band=draw(names),
-        outcome=outcome,
-        reason=reason,
-        detail=draw(maybe_names),
-        n_alerts=draw(counts),
-        n_filtered=draw(st.dictionaries(names, counts, max_size=2)),
-        metrics=draw(metrics),
-        stage_seconds=draw(metrics),
-        templates=tuple(draw(st.lists(uses, max_size=2))),
-        provenance=draw(provenances),
-        attempts=draw(counts),
-        finished_at=draw(times),
-    )
-
-
-@st.composite
-def template_reports(draw):
-    outcome, reason = draw(endings)
-    inputs = st.builds(
-        CoaddInput,
-        id=st.builds(
-            ExposureId,
-            instrument=names,
-            visit=visits,
-            detector=detectors,
-            band=st.just("r"),
-        ),
-        weight=fractions,
-        accepted=st.booleans(),
-        reason=maybe_names,
-    )
-    return TemplateRebuilt(
-        event_id=draw(names),
-        template_id="deep/4321/17/r",
-        version=draw(st.integers(0, 2**40)),
-        outcome=outcome,
-        reason=reason,
-        n_epochs=draw(counts),
-        inputs=tuple(draw(st.lists(inputs, max_size=3))),
-        metrics=draw(metrics),
-        software_version=draw(names),
-        finished_at=draw(times),
-    )
-
-
-events = st.one_of(visit_events, patches, covering, visit_reports(), template_reports())
-
-
-@given(event=events)
-@settings(max_examples=200, deadline=None)
-def test_an_event_comes_back_from_avro(event):
-    assert decode_event(consumed(encode_event(event))) == event
-
-
-@given(event=events)
-@settings(max_examples=200, deadline=None)
-def test_an_event_comes_back_from_json(event):
-    record, _ = wire.decode(encode_event(event))
-    topic = next(name for name, r in RECORD_OF_TOPIC.items() if r == record)
-    message = consumed(as_json(event).encode(), f"streamdiff.{topic}", JSON_HEADERS)
-    assert decode_event(message) == event
-
-
-@given(value=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(max_examples=200, deadline=None)
-def test_random_bytes_as_json_are_refused(value):
-    with pytest.raises(UndecodableError):
-        decode_event(consumed(value, "visit-ready", JSON_HEADERS))
-
-
 @pytest.mark.parametrize(
     "record", ["visitReady", "templateUpdate", "visitProcessed", "templateRebuilt"]
 )
-def test_sample_data_is_json_of_its_event(record):
+def test_sample_data_is_json_of_its_event(record, consumed):
     sample = schemas.schema_folder() / "1" / "0" / "sample_data" / f"{record}.json"
     topic = next(name for name, r in RECORD_OF_TOPIC.items() if r == record)
     decode_event(consumed(sample.read_bytes(), topic, JSON_HEADERS))
 
 
-def test_values_that_are_not_finite_are_left_out_of_reports():
+def test_values_that_are_not_finite_are_left_out_of_reports(consumed):
     event = replace(
         PROCESSED,
         metrics={"good": 1.0, "lost": math.nan, "endless": math.inf},
@@ -245,21 +89,21 @@ def test_values_that_are_not_finite_are_left_out_of_reports():
     assert again == replace(event, metrics={"good": 1.0}, stage_seconds={})
 
 
-def test_an_input_without_a_weight_has_weight_0():
+def test_an_input_without_a_weight_has_weight_0(consumed):
     id_ = ExposureId(instrument="SimCam", visit=1, detector=2, band="r")
     rejected = CoaddInput(id=id_, weight=math.nan, accepted=False, reason="too few")
     again = decode_event(consumed(encode_event(replace(REBUILT, inputs=(rejected,)))))
     assert again.inputs == (replace(rejected, weight=0.0),)
 
 
-def test_messages_about_many_keys_stay_short():
+def test_messages_about_many_keys_stay_short(consumed):
     text = json.dumps({f"{i:099}": 1 for i in range(1000)})
     with pytest.raises(UndecodableError, match=r"\.\.\.") as refused:
         decode_event(consumed(text.encode(), "visit-ready", JSON_HEADERS))
     assert len(str(refused.value)) < 1000
 
 
-def test_details_may_quote_file_names_that_are_not_utf_8():
+def test_details_may_quote_file_names_that_are_not_utf_8(consumed):
     name = b"image-\xff.fits".decode(errors="surrogateescape")
     event = replace(
         PROCESSED, outcome=Outcome.FAILED, reason=Reason.INTERNAL, detail=name
@@ -267,38 +111,38 @@ def test_details_may_quote_file_names_that_are_not_utf_8():
     assert decode_event(consumed(encode_event(event))).detail == "image-?.fits"
 
 
-def test_json_keys_are_text():
+def test_json_keys_are_text(as_json, consumed):
     values = json.loads(as_json(PROCESSED)) | {"n_filtered": {"\ud83d": 1}}
     message = consumed(json.dumps(values).encode(), "visit-processed", JSON_HEADERS)
     with pytest.raises(UndecodableError, match="n_filtered: expected keys of Unicode"):
         decode_event(message)
 
 
-def test_a_message_of_another_record_is_refused_on_a_topic():
+def test_a_message_of_another_record_is_refused_on_a_topic(consumed):
     with pytest.raises(UndecodableError, match="carries visitReady, got templateUpd"):
         decode_event(consumed(encode_event(UPDATE), "streamdiff.visit-ready"))
 
 
-def test_an_alert_is_no_event():
+def test_an_alert_is_no_event(consumed):
     sample = schemas.schema_folder() / "1" / "0" / "sample_data" / "alert.json"
     message = wire.encode("alert", json.loads(sample.read_text()))
     with pytest.raises(UndecodableError, match="alert is no event"):
         decode_event(consumed(message))
 
 
-def test_a_tombstone_is_no_event():
+def test_a_tombstone_is_no_event(consumed):
     with pytest.raises(UndecodableError, match="no value"):
         decode_event(consumed(None))
 
 
-def test_a_number_out_of_range_is_named():
+def test_a_number_out_of_range_is_named(as_json, consumed):
     values = json.loads(as_json(VISIT)) | {"detector": 256}
     values["published_at"] = TIME
     with pytest.raises(UndecodableError, match=r"detector must be in \[0, 2\^8\)"):
         decode_event(consumed(wire.encode("visitReady", values)))
 
 
-def test_a_number_that_is_nan_is_refused():
+def test_a_number_that_is_nan_is_refused(consumed):
     _, values = wire.decode(encode_event(VISIT))
     message = wire.encode("visitReady", values | {"midpoint_mjd_tai": math.nan})
     with pytest.raises(UndecodableError, match="midpoint_mjd_tai must be finite"):
@@ -330,7 +174,7 @@ def test_a_number_that_is_nan_is_refused():
         ({"published_at": [1]}, "expected an ISO 8601 time"),
     ],
 )
-def test_a_wrong_json_value_is_refused_by_its_path(change, said):
+def test_a_wrong_json_value_is_refused_by_its_path(change, said, as_json, consumed):
     values = json.loads(as_json(VISIT)) | change
     message = consumed(json.dumps(values).encode(), "visit-ready", JSON_HEADERS)
     with pytest.raises(UndecodableError, match=said):
@@ -348,7 +192,9 @@ def test_a_wrong_json_value_is_refused_by_its_path(change, said):
         ({"patch": None}, "tract and patch must both be given"),
     ],
 )
-def test_a_wrong_value_inside_an_update_is_refused_by_its_path(change, said):
+def test_a_wrong_value_inside_an_update_is_refused_by_its_path(
+    change, said, as_json, consumed
+):
     values = json.loads(as_json(UPDATE)) | change
     message = consumed(json.dumps(values).encode(), "template-update", JSON_HEADERS)
     with pytest.raises(UndecodableError, match=said):
@@ -368,31 +214,31 @@ def test_a_wrong_value_inside_an_update_is_refused_by_its_path(change, said):
         ("{}", r"keys \['event_id', 'instrument'"),
     ],
 )
-def test_text_that_is_no_event_is_refused(text, said):
+def test_text_that_is_no_event_is_refused(text, said, consumed):
     value = text if isinstance(text, bytes) else text.encode()
     with pytest.raises(UndecodableError, match=said):
         decode_event(consumed(value, "visit-ready", JSON_HEADERS))
 
 
-def test_defaults_of_json_are_those_of_the_schema():
+def test_defaults_of_json_are_those_of_the_schema(as_json, consumed):
     optional = {"mask_uri", "template_name", "template_version", "physical_filter"}
     values = {k: v for k, v in json.loads(as_json(VISIT)).items() if k not in optional}
     message = consumed(json.dumps(values).encode(), "visit-ready", JSON_HEADERS)
     assert decode_event(message) == VISIT
 
 
-def test_json_times_may_be_microseconds():
+def test_json_times_may_be_microseconds(as_json, consumed):
     values = json.loads(as_json(VISIT)) | {"published_at": 1_772_676_930_250_000}
     message = consumed(json.dumps(values).encode(), "visit-ready", JSON_HEADERS)
     assert decode_event(message) == VISIT
 
 
-def test_json_types_may_carry_parameters():
+def test_json_types_may_carry_parameters(as_json, consumed):
     headers = (("Content-Type", b"Application/JSON; charset=utf-8"),)
     assert decode_event(consumed(as_json(VISIT).encode(), "visit-ready", headers))
 
 
-def test_json_needs_a_topic_that_names_its_record():
+def test_json_needs_a_topic_that_names_its_record(as_json, consumed):
     with pytest.raises(UndecodableError, match="JSON on topic any"):
         decode_event(consumed(as_json(VISIT).encode(), "any", JSON_HEADERS))
 
@@ -413,23 +259,23 @@ def test_keys_send_what_belongs_together_to_one_partition(event, key):
     assert message_key(event) == key
 
 
-def test_json_lines_are_events():
+def test_json_lines_are_events(as_json):
     text = f"{as_json(VISIT)}\n\n  \n{as_json(replace(VISIT, visit=8))}\n"
     assert [e.visit for e in events_from_json_lines(text)] == [VISIT.visit, 8]
 
 
-def test_json_lines_hold_updates_too():
+def test_json_lines_hold_updates_too(as_json):
     assert events_from_json_lines(as_json(UPDATE), record="templateUpdate") == (UPDATE,)
 
 
-def test_json_lines_take_what_they_lack_from_defaults():
+def test_json_lines_take_what_they_lack_from_defaults(as_json):
     values = json.loads(as_json(VISIT))
     del values["published_at"]
     defaults = {"published_at": TIME.isoformat(), "event_id": "another"}
     assert events_from_json_lines(json.dumps(values), defaults=defaults) == (VISIT,)
 
 
-def test_a_wrong_json_line_is_named_by_its_number():
+def test_a_wrong_json_line_is_named_by_its_number(as_json):
     text = f"{as_json(VISIT)}\n\n{{}}\n"
     with pytest.raises(UndecodableError, match=r"line 3: visitReady: keys \['event_id"):
         events_from_json_lines(text)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 
 from streamdiff.adapters.fits import FitsReader, describe
@@ -110,6 +111,16 @@ def test_mask_may_be_a_file_of_its_own():
     bits[5, 6] = 1
     exposure = read(frame(), files={"mask": frame(bits)}, mask_uri="mask")
     assert MaskPlane.BAD.in_mask(exposure.mask).sum() == 1
+
+
+def test_stars_of_a_catalogue_come_along():
+    stars = Table({"x": [30.0, 900.0], "y": [40.0, 2.0], "flux": [5.0, 7.0]})
+    buffer = io.BytesIO()
+    stars.write(buffer, format="fits")
+    files = {"stars": buffer.getvalue()}
+    exposure = read(frame(), files=files, catalogue_uri="stars")
+    assert exposure.stars.x.tolist() == [30.0]
+    assert read(frame()).stars is None
 
 
 def test_missing_gain_is_named_with_its_remedy():

@@ -30,7 +30,7 @@ def small(**changes):
     few = {"transients": 4, "hosted": 0, "vanished": 0, "variables": 1, "movers": 0}
     chosen = {
         "shape": (256, 256),
-        "n_epochs": 4,
+        "n_epochs": 5,
         "n_visits": 2,
         "galaxies": 2,
         "population": Population(**few),

@@ -8,7 +8,7 @@ from streamdiff.model import Reason, Skip
 from streamdiff.testing import GaussianProfile, PointSource, Scene
 from streamdiff_al import AlardLuptonSubtractor
 from streamdiff_al.basis import alard_lupton_basis
-from streamdiff_al.psf_match import match_psfs
+from streamdiff_al.psf_match import expected_kernel, match_psfs
 
 SHAPE = (200, 220)
 NEW = PointSource(110.3, 96.8, 3000)
@@ -33,6 +33,35 @@ def test_the_kernel_of_two_gaussians_is_the_gaussian_between_them():
     assert kernel.sum() == pytest.approx(1, abs=1e-9)
     # the smallest singular values are cut at 1e-5 of the largest
     assert kernel == pytest.approx(expected, abs=1e-3 * expected.max())
+
+
+def spectrum_of_expected(source_sigma, target_sigma):
+    """Return the spectrum of the kernel that is expected, and that of its source."""
+    source, target = (
+        GaussianProfile(fwhm=2.3548 * s).psf(SHAPE)
+        for s in (source_sigma, target_sigma)
+    )
+    basis = alard_lupton_basis(21, (0.7, 1.4, 2.8), (4, 4, 2))
+    kernel = np.tensordot(expected_kernel(source, target, basis, SHAPE), basis, 1)
+    side = (128, 128)
+    stamp = source.centred_at(100, 100)
+    return tuple(np.abs(np.fft.rfft2(image, side)) for image in (kernel, stamp))
+
+
+@pytest.mark.parametrize("sigmas", [(2.4, 2.4), (2.0, 2.4), (2.4, 2.0)])
+def test_expected_kernel_is_right_where_stars_have_light(sigmas):
+    kernel, source = spectrum_of_expected(*sigmas)
+    k2 = np.add.outer(np.fft.fftfreq(128) ** 2, np.fft.rfftfreq(128) ** 2)
+    truth = np.exp(2 * np.pi**2 * k2 * (sigmas[0] ** 2 - sigmas[1] ** 2))
+    bright = source > 0.05
+    assert kernel[0, 0] == pytest.approx(1, abs=1e-9)
+    assert kernel[bright] == pytest.approx(truth[bright], rel=0.05)
+
+
+def test_expected_kernel_amplifies_nothing_that_the_source_lacks():
+    kernel, _ = spectrum_of_expected(2.4, 2.0)
+    # At an amplitude of 1e-3 of the source the truth is 8, beyond it grows.
+    assert kernel.max() < 8
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from streamdiff.errors import ConfigError
 from streamdiff_al.delta_basis import delta_basis
-from streamdiff_al.fit import NormalEquations
+from streamdiff_al.normal_equations import NormalEquations
 from streamdiff_al.regularise import (
     Differences,
     Regularisation,
@@ -87,6 +87,8 @@ def noisy():
         matrix=design.T @ design,
         noise=np.zeros((SIZE**2, SIZE**2)),
         vector=design.T @ target,
+        square=float(target @ target),
+        target_noise=float(len(design)),
         n_pixels=len(design),
     )
     return equations, truth, Regularisation().roughness(PIXELS)

@@ -16,6 +16,11 @@ def test_only_the_wild_kernel_sum_is_rejected():
     assert kept.tolist() == 7 * [True] + [False]
 
 
+def test_without_a_limit_no_sum_is_rejected_that_is_finite():
+    kept = keep_usual_sums([1, 1, 1, 50, np.inf], np.inf)
+    assert kept.tolist() == [True, True, True, True, False]
+
+
 def test_one_outlier_among_equal_sums_is_rejected():
     sums = np.ones(9)
     sums[4] = 100
@@ -70,3 +75,16 @@ def test_residuals_count_usable_pixels_alone():
     found = Residual.of(residual, np.full((1, 3), 4.0), usable)
     assert found.mean == pytest.approx(1.5)
     assert found.rms == pytest.approx(np.sqrt(2.5))
+
+
+def test_residuals_are_judged_in_the_core_on_request():
+    residual = np.zeros((7, 7))
+    residual[2:5, 2:5], residual[0] = 1, 100
+    everything = np.ones((7, 7), bool)
+    found = Residual.of(residual, np.ones((7, 7)), everything, core_radius=1)
+    assert (found.mean, found.rms) == (1, 1)
+
+
+def test_candidate_without_usable_pixels_has_no_residual():
+    found = Residual.of(np.ones((3, 3)), np.ones((3, 3)), np.zeros((3, 3), bool))
+    assert np.isnan([found.mean, found.rms]).all()

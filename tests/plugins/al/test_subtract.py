@@ -405,5 +405,5 @@ def test_images_of_different_shapes_are_refused():
 
 def test_figures_of_merit_are_reported(standard):
     assert standard.metrics["n_kernel_candidates"] > 50
-    assert standard.metrics["kernel_residual_rms"] == pytest.approx(1, abs=0.1)
+    assert standard.metrics["kernel_spatial_rms_median"] == pytest.approx(1, abs=0.1)
     assert standard.metrics["kernel_sum"] == standard.kernel_sum

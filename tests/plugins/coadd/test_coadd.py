@@ -5,9 +5,9 @@ import pytest
 
 from streamdiff.errors import InvalidExposureError
 from streamdiff.imaging.flux_ratio import flux_ratio, reference_stars
-from streamdiff.imaging.psf_mean import pad_stamp
+from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import Coadd, MaskPlane, Reason, Skip, TemplateId
-from streamdiff.testing import CosmicRays, Scene
+from streamdiff.testing import CosmicRays, PointSource, Scene
 from streamdiff_coadd import ClippedMeanCoadder, MeanCoadder, streamdiff_coadders
 
 TEMPLATE = TemplateId(tract=1, patch=2, band="r")
@@ -215,6 +215,22 @@ def test_uncalibrated_warps_without_common_stars_are_rejected():
     assert "stars in common" in inputs[1].reason
 
 
+@pytest.mark.parametrize(("brighter", "accepted"), [(1.0, True), (2.0, False)])
+def test_a_handful_of_stars_make_a_flux_scale_if_they_agree(brighter, accepted):
+    few = [PointSource(20 + 25 * i, 50, 3e4) for i in range(4)]
+    changed = [replace(few[0], flux=brighter * 3e4), *few[1:]]
+    changed[1] = replace(few[1], flux=3e4 / brighter)
+    warps = [
+        replace(
+            Scene(shape=(100, 120), sources=tuple(stars)).observe(visit=i, seed=i),
+            photometric=False,
+        )
+        for i, stars in enumerate((few, changed), start=1)
+    ]
+    inputs = coadd_of(MeanCoadder(), warps).inputs
+    assert [i.accepted for i in inputs] == [True, accepted]
+
+
 def test_warps_of_different_shapes_are_refused():
     warps = [Scene().observe(visit=1), Scene(shape=(5, 5)).observe(visit=2)]
     with pytest.raises(InvalidExposureError, match="differ in shape"):
@@ -246,4 +262,4 @@ def test_inputs_are_not_changed():
 
 
 def test_the_plugins_are_offered():
-    assert set(streamdiff_coadders()) == {"mean", "clipped_mean"}
+    assert set(streamdiff_coadders()) == {"mean", "clipped_mean", "compare_warp"}

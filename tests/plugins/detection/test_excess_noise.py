@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from streamdiff_detection.excess_noise import (
-    ExcessNoise,
-    measure_excess,
-    stars_around,
-)
+from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
+from streamdiff_detection.starlight import Starlight
 
 SHAPE = (512, 512)
 # Side of the squares that one star fills, significance of the stars.
@@ -20,10 +17,25 @@ def noise(seed=1):
     return (smooth / smooth.std()).astype(np.float32)
 
 
-def star_map():
+def star_map(bright=BRIGHT):
+    """Return squares of light: the score of each star is one pixel."""
     stars = np.zeros(SHAPE, np.float32)
-    stars[SIDE // 2 :: SIDE, SIDE // 2 :: SIDE] = BRIGHT
-    return stars_around(stars, 5.0)
+    stars[SIDE // 2 :: SIDE, SIDE // 2 :: SIDE] = bright
+    return Starlight.of(stars, 5.0)
+
+
+def no_stars():
+    return Starlight.of(np.zeros(SHAPE, np.float32), 5.0)
+
+
+def profiles(bright, *, dx=0.0):
+    """Return the score of stars as a matched filter makes it: smooth."""
+    # As wide as the correlation of the noise.
+    sigma, (y, x) = np.sqrt(2) * 2.0, np.indices(SHAPE)
+    offset_x = (x + SIDE / 2 - dx) % SIDE - SIDE / 2
+    offset_y = (y + SIDE / 2) % SIDE - SIDE / 2
+    shape = np.exp(-(offset_x**2 + offset_y**2) / (2 * sigma**2))
+    return (bright * shape).astype(np.float32)
 
 
 def everywhere():
@@ -44,7 +56,7 @@ def test_spread_of_the_sky_is_measured():
 def test_sources_do_not_widen_the_spread():
     score = 1.5 * noise()
     score[::40, ::40] += 30
-    excess = measure_excess(score, np.zeros(SHAPE, np.float32), everywhere())
+    excess = measure_excess(score, no_stars(), everywhere())
     assert excess.spread == pytest.approx(1.5, rel=0.05)
 
 
@@ -57,7 +69,7 @@ def test_less_noise_than_predicted_is_believed_only_of_untrusted_variance():
 
 def test_what_is_left_of_stars_is_measured_as_a_fraction_of_them():
     stars = star_map()
-    score = noise() + 0.02 * stars * noise(seed=2)
+    score = noise() + 0.02 * stars.around * noise(seed=2)
     excess = measure_excess(score, stars, everywhere())
     # 256 stars: 6 %, and more of a quantile.
     assert excess.fraction == pytest.approx(0.02, rel=0.2)
@@ -65,18 +77,19 @@ def test_what_is_left_of_stars_is_measured_as_a_fraction_of_them():
 
 def test_calibrated_significance_has_unit_variance_on_stars_and_sky():
     stars = star_map()
-    score = 1.5 * noise() + 0.02 * stars * noise(seed=2)
+    score = 1.5 * noise() + 0.02 * stars.around * noise(seed=2)
     excess = measure_excess(score, stars, everywhere())
     calibrated = excess.calibrated(score, stars)
-    assert calibrated[stars == 0].std() == pytest.approx(1, abs=0.05)
-    assert calibrated[stars > 0].std() == pytest.approx(1, abs=0.2)
+    assert calibrated[stars.around == 0].std() == pytest.approx(1, abs=0.05)
+    assert calibrated[stars.around > 0].std() == pytest.approx(1, abs=0.2)
 
 
 def test_few_stars_tell_nothing_about_the_match():
     stars = np.zeros(SHAPE, np.float32)
     stars[100:110, 100:110] = BRIGHT
     score = noise() + 0.1 * stars
-    assert measure_excess(score, stars, everywhere()).fraction == 0.0
+    light = Starlight.of(stars, 5.0)
+    assert measure_excess(score, light, everywhere()).fraction == 0.0
 
 
 @pytest.mark.parametrize("n", [0, 999])
@@ -84,3 +97,45 @@ def test_few_pixels_tell_nothing(n):
     usable = np.zeros(SHAPE, bool)
     usable.flat[:n] = True
     assert measure_excess(5 * noise(), star_map(), usable) == ExcessNoise()
+
+
+def shifted_stars(scatter):
+    """Return what is left of stars in columns that are off alike, and the stars."""
+    bright = 100.0
+    template = profiles(bright)
+    rng = np.random.default_rng(4)
+    score = noise()
+    for column, dx in enumerate(rng.normal(0, scatter, SHAPE[1] // SIDE)):
+        strip = np.roll(np.arange(SHAPE[1]), SIDE // 2) // SIDE == column
+        residual = profiles(bright, dx=dx) - template
+        score = np.where(strip, score + residual, score)
+    return score, Starlight.of(template, 5.0)
+
+
+def test_scatter_of_the_positions_of_stars_is_measured():
+    score, stars = shifted_stars(0.3)
+    shift = measure_excess(score, stars, everywhere()).shift
+    # Along x by 0.3, along y by none: between both. 16 values know it to 18 %.
+    assert 0.15 <= shift <= 0.45
+
+
+def test_stars_in_their_places_have_no_scatter():
+    score, stars = shifted_stars(0.0)
+    assert measure_excess(score, stars, everywhere()).shift == 0.0
+
+
+def test_score_that_accounts_for_positions_is_not_charged_again():
+    score, stars = shifted_stars(0.3)
+    assert measure_excess(score, stars, everywhere(), settled=True).shift == 0.0
+
+
+def test_one_star_of_five_that_moved_is_hardly_scatter():
+    template = np.zeros(SHAPE, np.float32)
+    moved = np.zeros(SHAPE, np.float32)
+    template[:SIDE, : 5 * SIDE] = profiles(100.0)[:SIDE, : 5 * SIDE]
+    moved[:SIDE, :SIDE] = profiles(100.0, dx=1)[:SIDE, :SIDE]
+    residual = np.where(moved > 0, moved - template, 0)
+    score = noise() + np.roll(residual, (SIDE // 2, SIDE // 2), (0, 1))
+    stars = Starlight.of(np.roll(template, (SIDE // 2, SIDE // 2), (0, 1)), 5.0)
+    # Not its 1 px, but the errors of the others: 0.03 px.
+    assert measure_excess(score, stars, everywhere()).shift <= 0.05

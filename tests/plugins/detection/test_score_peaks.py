@@ -234,13 +234,46 @@ def test_wings_of_saturated_stars_grow_with_the_star():
 
 def test_score_that_is_there_is_used():
     difference = observe()
-    score = np.zeros(difference.shape)
+    score = np.random.default_rng(7).normal(0, 0.1, difference.shape)
     score[60, 70] = -9
     _, found = find(replace(difference, score=score))
-    assert found["x"].tolist() == [70]
-    assert found["y"].tolist() == [60]
-    assert found["snr"].tolist() == [9]
+    assert np.rint(found["x"]).tolist() == [70]
+    assert np.rint(found["y"]).tolist() == [60]
+    assert found["snr"] == pytest.approx([9], abs=0.1)
     assert found["isNegative"].tolist() == [True]
+
+
+def test_noise_that_a_score_does_not_account_for_is_divided_out():
+    difference = observe(shape=(512, 512))
+    white = np.random.default_rng(5).normal(size=difference.shape)
+    score = ndimage.gaussian_filter(white, 2.5)
+    result, found = find(replace(difference, score=2 * score / score.std()))
+    assert result.metrics["score_std"] == pytest.approx(2, rel=0.1)
+    # 3,000 independent values.
+    assert result.score.std() == pytest.approx(1, abs=0.1)
+    assert len(found) == 0
+
+
+def test_place_of_a_source_is_where_its_flux_peaks():
+    difference = observe([(100, 100, 60)])
+    # Of a star 2 px beside it, 1/4 may be left: there the noise is less.
+    template = Scene(sources=(PointSource(108, 100, 1e4),), shape=(256, 256))
+    plain = find(difference)[1]
+    difference = replace(difference, matched_template=template.render(PROFILE))
+    _, found = find(difference, relative_noise=0.02)
+    assert found["x"] == pytest.approx(plain["x"], abs=1e-3)
+
+
+def test_trails_are_marked_and_have_no_sources():
+    difference = observe([(100, 40, 50)], shape=(256, 256))
+    image = difference.image.copy()
+    image[150, :] += 4 * SIGMA
+    result, found = find(replace(difference, image=image))
+    assert np.rint(found["x"]).tolist() == [100]
+    assert MaskPlane.STREAK.in_mask(result.mask)[150].mean() > 0.9
+    assert not result.score[150].any()
+    lenient = {"reject_trails": False, "min_width": 0}
+    assert len(find(replace(difference, image=image), **lenient)[1]) > 1
 
 
 def test_correlated_noise_is_calibrated_on_itself():
@@ -321,13 +354,28 @@ def test_image_without_data_has_no_sources():
 def test_no_more_sources_than_ids():
     rng = np.random.default_rng(1)
     difference = observe(shape=(512, 512))
-    score = rng.normal(0, 100, (512, 512))
+    # Peaks everywhere: no sky is left to tell the noise from.
+    score, peaks = rng.normal(size=(512, 512)), (171, 171)
+    score[::3, ::3] = rng.choice([-1, 1], peaks) * rng.uniform(50, 100, peaks)
     finder = {"min_separation": 0, "lobe_separation": 0, "profile_tolerance": 0}
+    finder |= {"background_box": 0, "min_width": 0, "reject_trails": False}
     narrow = GaussianProfile(fwhm=0.5).psf((1, 1))
     result, found = find(replace(difference, score=score, psf=narrow), **finder)
     assert len(found) == 1 << 14
     assert result.metrics["n_peaks_over_limit"] > 0
     assert found["snr"].min() > 50
+
+
+def test_noise_is_told_away_from_what_is_filled_in():
+    # Nothing is significant where pixels are filled in, and half of the map is.
+    difference = observe(shape=(512, 512))
+    score, mask = find(difference)[0].score.copy(), np.zeros((512, 512), np.int32)
+    score[:, 256:] *= 1.5
+    score[:, :256] *= 0.1
+    mask[:, :256] |= MaskPlane.SUSPECT
+    result, _ = find(replace(difference, score=score, mask=mask))
+    # 1.3e5 pixels of a map correlated over 36 are 3,600 values: 1.2 %.
+    assert result.metrics["score_std"] == pytest.approx(1.5, rel=0.06)
 
 
 def test_misspelt_plane_is_refused():

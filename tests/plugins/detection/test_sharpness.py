@@ -68,7 +68,8 @@ def test_point_sources_are_kept_however_bright():
     for snr in (7.0, 30.0, 1000.0):
         sources = tuple(PointSource(x, y, SIGMA * snr) for x, y in places)
         light = Scene(sources=sources, shape=SHAPE).render(PROFILE)
-        result, found = find(added(blank(), light))
+        # The rows of a grid of bright stars have light all along.
+        result, found = find(added(blank(), light), reject_trails=False)
         # At 7 sigma, 2 % of 121 are below the threshold: 3 +- 2.
         assert len(found) >= 0.93 * len(places)
         assert result.metrics["n_peaks_sharp"] <= 2

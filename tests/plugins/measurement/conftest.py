@@ -1,6 +1,7 @@
 """Images with known changes on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from streamdiff.model import (
     Noise,
 )
 from streamdiff.stages import Images
-from streamdiff.testing import PointSource, Scene
+from streamdiff.testing import PointSource, Scene, Source
 
 
 def sources_at(
@@ -50,6 +51,28 @@ def observe(
     return Images(difference=difference_of(science), science=science, template=template)
 
 
+def observe_both(
+    science: Iterable[Source],
+    template: Iterable[Source],
+    *,
+    noise: tuple[float, float] = (10.0, 5.0),
+    **observing: object,
+) -> Images:
+    """Return exposures of equal seeing, and what is left of the first."""
+    of_science, of_template = (
+        Scene(sources=tuple(sources), shape=(1024, 1024)).observe(
+            noise=sigma, seed=seed, **observing
+        )
+        for seed, sigma, sources in zip((1, 2), noise, (science, template), strict=True)
+    )
+    difference = replace(
+        difference_of(of_science),
+        image=of_science.image - of_template.image,
+        variance=of_science.variance + of_template.variance,
+    )
+    return Images(difference=difference, science=of_science, template=of_template)
+
+
 def difference_of(exposure: Exposure) -> Difference:
     """Return an exposure as the difference to an empty template."""
     return Difference(
@@ -66,13 +89,19 @@ def difference_of(exposure: Exposure) -> Difference:
     )
 
 
-@pytest.fixture(name="observe")
+@pytest.fixture(name="observe", scope="session")
 def observe_fixture() -> Callable[..., Images]:
     """Return `observe`."""
     return observe
 
 
-@pytest.fixture(name="sources_at")
+@pytest.fixture(name="observe_both", scope="session")
+def observe_both_fixture() -> Callable[..., Images]:
+    """Return `observe_both`."""
+    return observe_both
+
+
+@pytest.fixture(name="sources_at", scope="session")
 def sources_at_fixture() -> Callable[..., DiaSources]:
     """Return `sources_at`."""
     return sources_at

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from streamdiff.model import UnknownPsf
+from streamdiff.model import StarList, UnknownPsf
 from streamdiff.testing import GaussianProfile, Scene
 from streamdiff_warp import LanczosWarper, streamdiff_warpers
 
@@ -46,6 +48,13 @@ def test_an_unknown_psf_stays_unknown():
     exposure = SCENE.observe(psf="unknown")
     warped = LanczosWarper().warp(exposure, SCENE.dithered_wcs(dx=0.5), SCENE.shape)
     assert isinstance(warped.psf, UnknownPsf)
+
+
+def test_stars_of_a_catalogue_do_not_move_to_other_pixels():
+    stars = StarList(x=[5.0], y=[6.0], flux=[1.0], snr=[9.0])
+    exposure = replace(SCENE.observe(), stars=stars)
+    warped = LanczosWarper().warp(exposure, SCENE.dithered_wcs(dx=0.5), SCENE.shape)
+    assert warped.stars is None
 
 
 def test_the_plugin_is_offered():

@@ -1,0 +1,133 @@
+"""From a difference to a significance map that its noise accounts for."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.imaging.background import sky_background
+from streamdiff.imaging.significance import PointSourceFilter
+from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
+from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
+from streamdiff_detection.starlight import Starlight
+
+# Planes of pixels that are filled in, or close to such.
+_DOUBTED = UNUSABLE | MaskPlane.SAT_TEMPLATE | MaskPlane.SUSPECT | MaskPlane.EDGE
+# The least part of a map that stands for all of it.
+_MIN_CLEAR = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRules:
+    """How significance is found.
+
+    Attributes
+    ----------
+    exclude : MaskPlane
+        Pixels that do not count.
+    min_power : float
+        Least fraction of the PSF's power on pixels that count.
+    background_box : int
+        Side of the boxes [pixel] whose level is subtracted before; 0 for none.
+    relative_noise : float or None
+        What is left of stars, as a fraction of their flux; `None` to measure it.
+    """
+
+    exclude: MaskPlane
+    min_power: float
+    background_box: int
+    relative_noise: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """A significance map; shape (ny, nx), 0 where there is none.
+
+    Attributes
+    ----------
+    raw : ndarray of float32
+        By the variance of the difference.
+    score : ndarray of float32
+        By all noise that there is: with a standard deviation of 1.
+    excess : ExcessNoise
+        What makes them differ.
+    """
+
+    raw: NDArray[np.float32]
+    score: NDArray[np.float32]
+    excess: ExcessNoise
+
+
+def levelled(difference: Difference, rules: ScoreRules) -> Difference:
+    """Return the difference on a level of 0, what the subtraction left of it.
+
+    Where it brings a score, that is levelled.
+    """
+    if not rules.background_box:
+        return difference
+    if difference.score is not None:
+        unscored = difference.score == 0
+        score = _without_level(difference.score, unscored, rules.background_box)
+        return replace(difference, score=np.where(unscored, 0, score))
+    excluded = rules.exclude.in_mask(difference.mask)
+    image = _without_level(difference.image, excluded, rules.background_box)
+    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+    return replace(difference, image=np.where(no_data, difference.image, image))
+
+
+def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
+    """Return the significance of a difference with a PSF of a width [pixel]."""
+    raw, template = _significances(difference, rules)
+    stars = Starlight.of(template, width)
+    excess = measure_excess(
+        raw,
+        stars,
+        _measured(raw, difference.mask),
+        trusted=difference.noise is Noise.WHITE,
+        settled=difference.score is not None,
+    )
+    if rules.relative_noise is not None:
+        excess = replace(excess, fraction=rules.relative_noise)
+    return Scored(raw=raw, score=excess.calibrated(raw, stars), excess=excess)
+
+
+def _measured(score: NDArray[np.float32], mask: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return where the noise of a map can be told, which is where it has a value.
+
+    Beside holes the variance is that of what is filled in: next to nothing is
+    significant there, neither noise nor the stars. If possible, that is left out.
+    """
+    known: NDArray[np.bool_] = score != 0
+    clear: NDArray[np.bool_] = known & ~_DOUBTED.in_mask(mask)
+    enough = _MIN_CLEAR * np.count_nonzero(known)
+    return clear if np.count_nonzero(clear) >= enough else known
+
+
+def _without_level(
+    plane: NDArray[np.float32], excluded: NDArray[np.bool_], box: int
+) -> NDArray[np.float32]:
+    return plane - sky_background(plane, excluded, box=box, both_signs=True)
+
+
+def _significances(
+    difference: Difference, rules: ScoreRules
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the significance of the difference, and that of the stars under it."""
+    planes = [difference.score, difference.template_score]
+    if difference.score is None:
+        matched = PointSourceFilter.of(
+            difference, exclude=rules.exclude, min_power=rules.min_power
+        )
+        planes = [
+            None if image is None else matched.significance(image)
+            for image in (difference.image, difference.matched_template)
+        ]
+    score, stars = (
+        np.zeros(difference.shape, np.float32)
+        if plane is None
+        else np.nan_to_num(plane, posinf=0, neginf=0)
+        for plane in planes
+    )
+    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+    score[no_data] = stars[no_data] = 0
+    return score, stars

@@ -1,0 +1,88 @@
+"""The stars under a difference, in units of its noise."""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+# Stars at least so significant tell how well positions agree.
+_PLACED = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Starlight:
+    """Significance of the stars that were subtracted; shape (ny, nx).
+
+    Attributes
+    ----------
+    score : ndarray of float32
+        Of the star centred on each pixel [sigma].
+    around : ndarray of float32
+        Of the brightest one near each pixel, at least 0.
+    """
+
+    score: NDArray[np.float32]
+    around: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, score: NDArray[np.float32], width: float) -> "Starlight":
+        """Return the light of stars from their significance.
+
+        Parameters
+        ----------
+        score : ndarray of float32, shape (ny, nx)
+            Of the matched template, filtered as the difference is.
+        width : float
+            How far the light of a star counts [pixel].
+        """
+        highest = ndimage.maximum_filter(score, 2 * ceil(width) + 1)
+        return cls(score=score, around=np.maximum(highest, np.float32(0)))
+
+    @property
+    def slope_squared(self) -> NDArray[np.float32]:
+        """Return by how much a shift of one pixel changes the score, squared.
+
+        The astrometric noise of Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, for
+        errors that are alike along both axes.
+        """
+        total = np.zeros_like(self.score)
+        for axis in (0, 1):
+            if self.score.shape[axis] > 1:
+                total += np.square(np.gradient(self.score, axis=axis))
+        return total
+
+    def offsets(
+        self, score: NDArray[np.float32], usable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return by how much stars are off, along x and along y, and the errors.
+
+        Parameters
+        ----------
+        score : ndarray of float32, shape (ny, nx)
+            Of the difference.
+        usable : ndarray of bool, shape (ny, nx)
+
+        Notes
+        -----
+        A star with the filtered image T that is off by d leaves -d dT/dx. Where T is
+        highest, the slope of that is -d d2T/dx2, and the variance of the slope of
+        the noise is -(d2T/dx2) / T, by the definition of a matched filter.
+        """
+        inner = np.s_[1:-1, 1:-1]
+        light = self.score[inner]
+        is_star = (light >= _PLACED) & (light == ndimage.maximum_filter(light, 3))
+        is_star &= ndimage.minimum_filter(usable, 3)[inner]
+        row, column = np.nonzero(is_star)
+        offset, error = [np.zeros(0)], [np.zeros(0)]
+        for dy, dx in ((0, 1), (1, 0)):
+            after = row + 1 + dy, column + 1 + dx
+            before = row + 1 - dy, column + 1 - dx
+            middle = self.score[row + 1, column + 1].astype(float)
+            curvature = self.score[after] - 2 * middle + self.score[before]
+            known = curvature < 0
+            slope = (score[after].astype(float) - score[before]) / 2
+            offset.append(-slope[known] / curvature[known])
+            error.append(1 / np.sqrt(-curvature[known] * middle[known]))
+        return np.concatenate(offset), np.concatenate(error)

@@ -1,0 +1,184 @@
+"""Where a difference looks like the slope of its PSF, and how much like it.
+
+A star that moved by s leaves ``F (P(x - s/2) - P(x + s/2))``, which is the moment
+``F s`` times the slope of the PSF as long as s is below two sigma of the PSF. It
+does not tell F from s, but what it says is independent of all that is constant
+on both images: neighbours, hosts, the sky.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from streamdiff.imaging.stamps import Stamps
+from streamdiff_measurement.least_squares import Solution, solve
+from streamdiff_measurement.shifted_psf import ShiftedPsf
+
+# From the nearest pixel, steps converge to a hundredth of one.
+_STEPS, _MAX_STEP = 4, 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidates:
+    """The slope that fits best near a position; n of each.
+
+    Attributes
+    ----------
+    centre : ndarray of float64, shape (n, 2)
+        Column and row of the middle of the pattern, from that of the stamp.
+    pattern, point : ndarray of float64, shape (n,)
+        Sum of squares that the best slope, and the best point source, explain.
+    """
+
+    centre: NDArray[np.float64]
+    pattern: NDArray[np.float64]
+    point: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.intp]) -> "Candidates":
+        """Return some of them."""
+        return Candidates(**{n: getattr(self, n)[rows] for n in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Patterns:
+    """Fitted slopes, each with a point source at its middle; n of each.
+
+    Attributes
+    ----------
+    centre : ndarray of float64, shape (n, 2)
+        As that of `Candidates`, to a fraction of a pixel.
+    moment : ndarray of float64, shape (n, 2)
+        Flux times displacement along x and y [flux * pixel].
+    snr : ndarray of float64, shape (n,)
+        Significance of the slope.
+    net, net_error : ndarray of float64, shape (n,)
+        Flux of the point source, in units of the one that has as much power as
+        the slope; 0 for a star whose flux is constant.
+    explained : ndarray of float64, shape (n,)
+        Sum of squares that both explain.
+    """
+
+    centre: NDArray[np.float64]
+    moment: NDArray[np.float64]
+    snr: NDArray[np.float64]
+    net: NDArray[np.float64]
+    net_error: NDArray[np.float64]
+    explained: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.intp]) -> "Patterns":
+        """Return some of them."""
+        return Patterns(**{n: getattr(self, n)[rows] for n in self.__slots__})
+
+
+def find_patterns(stamps: Stamps, psf: NDArray[np.float64], search: int) -> Candidates:
+    """Return the best slopes whose middles are on pixels near those of stamps.
+
+    Parameters
+    ----------
+    stamps : Stamps
+        n of the difference, k pixels square.
+    psf : ndarray of float64, shape (n, k, k) or (1, k, k)
+    search : int
+        Farthest middle [pixel].
+    """
+    templates = np.stack(ShiftedPsf(psf, np.zeros((1, 2))).value_and_slopes(), axis=1)
+    flat = templates.reshape(*templates.shape[:2], -1)
+    gram = flat @ flat.swapaxes(1, 2)
+    match = _correlated(stamps.image, templates, search)
+    point = match[:, 0] ** 2 / gram[:, :1, 0]
+    slopes = match[:, 1:]
+    pattern = np.einsum(
+        "nip,nij,njp->np", slopes, np.linalg.inv(gram[:, 1:, 1:]), slopes
+    )
+
+    y, x = np.mgrid[-search : search + 1, -search : search + 1].reshape(2, -1)
+    outside = np.hypot(x, y) > search
+    pattern[:, outside] = point[:, outside] = 0
+    best = pattern.argmax(axis=1)
+    return Candidates(
+        centre=np.stack([x[best], y[best]], axis=1).astype(float),
+        pattern=pattern.max(axis=1),
+        point=point.max(axis=1),
+    )
+
+
+def fit_patterns(
+    stamps: Stamps, psf: NDArray[np.float64], centre: NDArray[np.float64]
+) -> Patterns:
+    """Return slopes and point sources fitted together, their middle free.
+
+    Parameters
+    ----------
+    stamps : Stamps
+        n of the difference, k pixels square.
+    psf : ndarray of float64, shape (n, k, k) or (1, k, k)
+    centre : ndarray of float64, shape (n, 2)
+        Where to start.
+    """
+    start = centre
+    for _ in range(_STEPS):
+        moved = ShiftedPsf(psf, centre)
+        value, by_x, by_y = moved.value_and_slopes()
+        moment = _linear(stamps, [value, by_x, by_y]).coefficients[:, 1:]
+        xx, xy, yy = moved.curvatures()
+        mx, my = moment.T[:, :, np.newaxis, np.newaxis]
+        fit = _linear(stamps, [value, by_x, by_y, mx * xx + my * xy, mx * xy + my * yy])
+        step = np.nan_to_num(fit.coefficients[:, 3:])
+        centre = np.clip(
+            centre + np.clip(step, -_MAX_STEP, _MAX_STEP), start - 1.5, start + 1.5
+        )
+    return _patterns(stamps, centre, fit, [value, by_x, by_y])
+
+
+def _patterns(
+    stamps: Stamps,
+    centre: NDArray[np.float64],
+    fit: Solution,
+    terms: list[NDArray[np.float64]],
+) -> Patterns:
+    net, moment = fit.coefficients[:, 0], fit.coefficients[:, 1:3]
+    slope = moment[:, :1, np.newaxis] * terms[1] + moment[:, 1:, np.newaxis] * terms[2]
+    of_point, of_slope = (
+        np.sqrt(np.sum(np.where(stamps.usable, term, 0) ** 2, axis=(1, 2)))
+        for term in (terms[0], slope)
+    )
+    ratio = np.divide(
+        of_point, of_slope, out=np.zeros_like(of_slope), where=of_slope > 0
+    )
+    inverse = np.linalg.pinv(np.nan_to_num(fit.covariance[:, 1:3, 1:3]))
+    snr = np.sqrt(np.einsum("ni,nij,nj->n", moment, inverse, moment))
+    return Patterns(
+        centre=centre,
+        moment=moment,
+        snr=np.nan_to_num(snr),
+        net=net * ratio,
+        net_error=np.sqrt(fit.covariance[:, 0, 0]) * ratio,
+        explained=np.sum(stamps.image**2, axis=(1, 2)) - fit.residual,
+    )
+
+
+def _linear(stamps: Stamps, terms: list[NDArray[np.float64]]) -> Solution:
+    n = len(stamps.image)
+    design = np.stack([np.where(stamps.usable, t, 0) for t in terms], axis=1)
+    return solve(
+        design.reshape(n, len(terms), -1),
+        stamps.image.reshape(n, -1),
+        (stamps.variance * stamps.covariance_factor[:, None, None]).reshape(n, -1),
+    )
+
+
+def _correlated(
+    image: NDArray[np.float64], templates: NDArray[np.float64], search: int
+) -> NDArray[np.float64]:
+    """Return sums of stamps times shifted templates, shape (n, 3, n_shifts)."""
+    side = image.shape[-1]
+    size = scipy.fft.next_fast_len(side + search, real=True)
+    shape = (size, size)
+    product = scipy.fft.rfft2(image, shape)[:, np.newaxis] * np.conj(
+        scipy.fft.rfft2(templates, shape)
+    )
+    near = np.arange(-search, search + 1)
+    found = scipy.fft.irfft2(product, shape)[..., near[:, np.newaxis], near]
+    return np.asarray(found.reshape(*found.shape[:2], -1), float)

@@ -1,0 +1,1 @@
+"""One page per visit that shows how well its images were matched."""

@@ -1,0 +1,102 @@
+"""A filter that shows stars and sums to nothing, and its peaks, compiled."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.imaging.compiled import compiled
+
+
+@compiled
+def filter_for_peaks(
+    image: NDArray[np.float32], weights: NDArray[np.float32], box: int
+) -> NDArray[np.float32]:
+    """Return an image smoothed by a symmetric profile, minus the means of boxes.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (ny, nx)
+        Finite everywhere; beyond the border is its mirror image.
+    weights : ndarray of float32, shape (2 k + 1,)
+        Profile along each axis, of sum 1.
+    box : int
+        Odd side of the boxes, more than 2 k [pixel].
+
+    Returns
+    -------
+    ndarray of float32, shape (ny, nx)
+    """
+    height, width = image.shape
+    half, reach = box // 2, len(weights) // 2
+    result = np.empty((height, width), np.float32)
+    surrounded = np.empty(width + 2 * half, np.float32)
+    smooth, sums = np.zeros(width, np.float32), np.zeros(width + 2 * half, np.float64)
+    for k in range(-half, half + 1):
+        sums[half : half + width] += image[_mirrored(k, height)]
+    for y in range(height):
+        # Along y first: a row of the image at a time.
+        smooth[:] = 0
+        for k in range(-reach, reach + 1):
+            smooth += weights[k + reach] * image[_mirrored(y + k, height)]
+        _surround(smooth, surrounded, half)
+        row = result[y]
+        row[:] = 0
+        for k in range(-reach, reach + 1):
+            row += weights[k + reach] * surrounded[half + k : half + k + width]
+        _surround_sums(sums, half, width)
+        total = sums[: box - 1].sum()
+        for x in range(width):
+            total += sums[x + box - 1]
+            row[x] -= total / (box * box)
+            total -= sums[x]
+        sums[half : half + width] += image[_mirrored(y + half + 1, height)]
+        sums[half : half + width] -= image[_mirrored(y - half, height)]
+    return result
+
+
+@compiled
+def find_peaks(
+    filtered: NDArray[np.float32], lowest: NDArray[np.float32], reach: int
+) -> NDArray[np.bool_]:
+    """Return True on pixels above a threshold that none near them exceeds.
+
+    Parameters
+    ----------
+    filtered, lowest : ndarray of float32, shape (ny, nx)
+        An image and its threshold.
+    reach : int
+        How near along each axis [pixel].
+    """
+    height, width = filtered.shape
+    found = np.zeros((height, width), np.bool_)
+    for y in range(height):
+        for x in range(width):
+            if filtered[y, x] > lowest[y, x]:
+                bottom, left = max(y - reach, 0), max(x - reach, 0)
+                near = filtered[bottom : y + reach + 1, left : x + reach + 1]
+                found[y, x] = filtered[y, x] >= near.max()
+    return found
+
+
+@compiled
+def _mirrored(i: int, n: int) -> int:
+    """Return where an index is on an axis that goes on as its mirror image."""
+    i %= 2 * n
+    return min(i, 2 * n - 1 - i)
+
+
+@compiled
+def _surround(
+    row: NDArray[np.float32], surrounded: NDArray[np.float32], margin: int
+) -> None:
+    width = len(row)
+    surrounded[margin : margin + width] = row
+    for k in range(margin):
+        surrounded[k] = row[_mirrored(k - margin, width)]
+        surrounded[margin + width + k] = row[_mirrored(width + k, width)]
+
+
+@compiled
+def _surround_sums(sums: NDArray[np.float64], margin: int, width: int) -> None:
+    for k in range(margin):
+        sums[k] = sums[margin + _mirrored(k - margin, width)]
+        sums[margin + width + k] = sums[margin + _mirrored(width + k, width)]

@@ -1,0 +1,187 @@
+"""Straight lines across an image: the trails of satellites.
+
+Detected pixels are binned, and every bin votes for all lines through it (Hough
+1962, in the normal form of Duda & Hart 1972, Commun. ACM 15, 11).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, hypot
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.model import Area
+
+# Sides of a bin [pixel], and how many of them the longer side of an image has.
+_SMALLEST_BIN, _MOST_BINS = 4, 512
+# Part of its pixels that are detected in a bin that is.
+_FULL = 0.4
+_FEWEST_BINS = 16
+# Where more of any line is detected by chance, none stands out.
+_MOST_BY_CHANCE = 0.5
+# Lines that are looked at, of those with most votes.
+_TRIED = 12
+# A line's bins lie within this of it; wider trails are found as several [bin].
+_NEAR = 1.0
+_MOST_WIDTH = 64
+# A line meets a border if it advances more than this towards it per pixel.
+_PARALLEL = 1e-12
+# A trail ends where its profile has dropped to this part of its height.
+_END = 0.2
+
+
+def find_streaks(
+    detected: NDArray[np.bool_], *, min_fraction: float = 0.5, max_streaks: int = 8
+) -> list[Area]:
+    """Return the trails on an image, as stripes across the whole of it.
+
+    Parameters
+    ----------
+    detected : ndarray of bool, shape (ny, nx)
+        Pixels above a low threshold: a trail may be fainter than the noise of
+        single ones.
+    min_fraction : float
+        Part of the way across the image, beyond that by chance, on which a trail is
+        detected.
+    max_streaks : int
+        No more are sought.
+    """
+    size = max(_SMALLEST_BIN, ceil(max(detected.shape) / _MOST_BINS))
+    bins = _binned(detected, size)
+    streaks: list[Area] = []
+    while len(streaks) < max_streaks:
+        line = next(_lines(bins, min_fraction), None)
+        if line is None:
+            break
+        half_width = _half_width(detected, line.scaled(size))
+        streaks.append(line.scaled(size).stripe(half_width, detected.shape))
+        # The bins of one trail must not vote for another.
+        points = np.argwhere(bins)[:, ::-1]
+        reach = half_width / size + _NEAR
+        x, y = points[np.abs(line.distance(points)) <= reach].T
+        bins[y, x] = False
+    return streaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The positions with x cos(angle) + y sin(angle) = offset."""
+
+    angle: float
+    offset: float
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        return np.array([np.cos(self.angle), np.sin(self.angle)])
+
+    @property
+    def along(self) -> NDArray[np.float64]:
+        return np.array([-np.sin(self.angle), np.cos(self.angle)])
+
+    def distance(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how far positions (x, y), shape (n, 2), are on its far side."""
+        return np.asarray(points @ self.normal - self.offset, float)
+
+    def scaled(self, size: int) -> "_Line":
+        """Return the line on the pixels that bins of a size are made of."""
+        middle = (size - 1) / 2
+        shift = middle * float(self.normal.sum())
+        return _Line(angle=self.angle, offset=self.offset * size + shift)
+
+    def chord(self, shape: tuple[int, int]) -> float:
+        """Return its length on an image."""
+        height, width = shape
+        start, stop = -np.inf, np.inf
+        origin = self.offset * self.normal
+        for at, step, last in zip(
+            origin, self.along, (width - 1, height - 1), strict=True
+        ):
+            if abs(step) < _PARALLEL:
+                if not 0 <= at <= last:
+                    return 0.0
+                continue
+            ends = sorted((-at / step, (last - at) / step))
+            start, stop = max(start, ends[0]), min(stop, ends[1])
+        return max(stop - start, 0.0)
+
+    def stripe(self, half_width: float, shape: tuple[int, int]) -> Area:
+        """Return the stripe around it, longer than an image."""
+        reach = hypot(*shape) + abs(self.offset)
+        origin, across = self.offset * self.normal, half_width * self.normal
+        along = reach * self.along
+        vertices = (
+            origin + across - along,
+            origin + across + along,
+            origin - across + along,
+            origin - across - along,
+        )
+        return Area(tuple((float(x), float(y)) for x, y in vertices))
+
+
+def _binned(detected: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Return the bins most of whose pixels are detected, those cut left out."""
+    height, width = (n // size for n in detected.shape)
+    whole = detected[: height * size, : width * size]
+    fractions = whole.reshape(height, size, width, size).mean(axis=(1, 3))
+    return np.asarray(fractions >= _FULL)
+
+
+def _lines(bins: NDArray[np.bool_], min_fraction: float) -> Iterator[_Line]:
+    """Yield the lines that are detected most of the way, most votes first."""
+    points = np.argwhere(bins)[:, ::-1]
+    by_chance = (2 * _NEAR + 1) * float(np.mean(bins)) if bins.size else 0.0
+    if len(points) < _FEWEST_BINS or by_chance > _MOST_BY_CHANCE:
+        return
+    reach = ceil(hypot(*bins.shape))
+    angles = np.linspace(0, np.pi, ceil(np.pi / 2 * reach), endpoint=False)
+    votes = np.array([_votes(points, angle, reach) for angle in angles])
+    least = by_chance + min_fraction * (1 - by_chance)
+    for _ in range(_TRIED):
+        best, offset = np.unravel_index(votes.argmax(), votes.shape)
+        line = _Line(angle=float(angles[best]), offset=float(offset) - reach)
+        line = _fitted(line, points)
+        if _fraction(line, points, bins.shape) >= least:
+            yield line
+        # Lines through the same bins.
+        turned = slice(max(int(best) - 4, 0), int(best) + 5)
+        votes[turned, max(int(offset) - 4, 0) : int(offset) + 5] = 0
+
+
+def _votes(points: NDArray[np.int64], angle: float, reach: int) -> NDArray[np.int64]:
+    offsets = points @ (np.cos(angle), np.sin(angle))
+    return np.bincount(np.rint(offsets).astype(int) + reach, minlength=2 * reach + 2)
+
+
+def _fitted(line: _Line, points: NDArray[np.int64]) -> _Line:
+    """Return the line of least squares through the points near a line."""
+    near = points[np.abs(line.distance(points)) <= _NEAR + 0.5]
+    if len(near) < _FEWEST_BINS:
+        return line
+    mean = near.mean(axis=0)
+    _, directions = np.linalg.eigh(np.cov(near.T))
+    x, y = directions[:, 0]  # of the least scatter
+    return _Line(angle=float(np.arctan2(y, x)), offset=float(mean @ (x, y)))
+
+
+def _fraction(line: _Line, points: NDArray[np.int64], shape: tuple[int, int]) -> float:
+    """Return on which part of its way across the bins a line is detected."""
+    chord = line.chord(shape)
+    if chord < _FEWEST_BINS:
+        return 0.0
+    near = points[np.abs(line.distance(points)) <= _NEAR]
+    # A slanted line has more bins than its length.
+    steps = np.abs(line.along).max()
+    passed = np.unique(np.rint(near @ line.along * steps))
+    return min(passed.size / float(chord * steps), 1.0)
+
+
+def _half_width(detected: NDArray[np.bool_], line: _Line) -> float:
+    """Return how far from a line pixels are detected more often than beyond."""
+    y, x = np.nonzero(detected)
+    distance = np.abs(line.distance(np.column_stack([x, y])))
+    counts = np.bincount(np.minimum(distance, _MOST_WIDTH).astype(int))[:_MOST_WIDTH]
+    sky = np.median(counts[_MOST_WIDTH // 2 :]) if counts.size == _MOST_WIDTH else 0
+    level = sky + _END * (counts.max() - sky)
+    below = np.flatnonzero(counts < max(level, 1))
+    return float(below[0] + 1 if below.size else _MOST_WIDTH)

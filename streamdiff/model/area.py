@@ -1,0 +1,69 @@
+"""The part of an image's plane that something covers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Area:
+    """A convex polygon.
+
+    Attributes
+    ----------
+    vertices : tuple of (float, float)
+        Positions (x, y) [pixel], at least three, in the sense from +x to +y.
+
+    Raises
+    ------
+    ValueError
+        If they are too few, or not finite.
+    """
+
+    vertices: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.vertices) < 3 or not np.isfinite(self.vertices).all():
+            raise ValueError(
+                f"an area needs three or more finite vertices, got {self.vertices}"
+            )
+
+    def beyond(self, x: float, y: float) -> float:
+        """Return how far outside a position is; not positive within [pixel].
+
+        It is the distance from the farthest line through an edge, which is the
+        distance from the area but beside a vertex.
+        """
+        normals, offsets = self._edges
+        return float(np.max(normals @ (x, y) - offsets))
+
+    def columns(
+        self, rows: NDArray[np.number]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the first and the last column of the area on every row [pixel].
+
+        On rows that the area does not reach, the first lies behind the last.
+        """
+        normals, offsets = self._edges
+        first = np.full(rows.shape, -np.inf)
+        last = np.full(rows.shape, np.inf)
+        for (across, up), offset in zip(normals, offsets, strict=True):
+            room = offset - up * rows
+            if across > 0:
+                np.minimum(last, room / across, out=last)
+            elif across < 0:
+                np.maximum(first, room / across, out=first)
+            else:
+                last[room < 0] = -np.inf
+        return first, last
+
+    @cached_property
+    def _edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the outward normals of the edges, and their distances from 0."""
+        starts = np.array(self.vertices)
+        along = np.roll(starts, -1, axis=0) - starts
+        along /= np.maximum(np.hypot(*along.T), np.finfo(float).tiny)[:, np.newaxis]
+        normals = np.column_stack([along[:, 1], -along[:, 0]])
+        return normals, np.einsum("ij,ij->i", normals, starts)

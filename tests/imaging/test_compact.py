@@ -1,0 +1,49 @@
+"""Convolution with small kernels that differ from cell to cell."""
+
+import numpy as np
+import pytest
+
+from streamdiff.imaging.compact import CELL, convolve_compact
+from streamdiff.imaging.convolve import convolve
+
+
+def random_plane(shape):
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def random_kernels(shape):
+    return np.random.default_rng(2).normal(size=shape)
+
+
+@pytest.mark.parametrize("border", ["zero", "mirror"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 200), (150, 301)])
+@pytest.mark.parametrize("kernel_shape", [(1, 1), (3, 5), (7, 7), (9, 3)])
+def test_one_kernel_for_all_is_a_convolution(shape, kernel_shape, border):
+    plane, kernel = random_plane(shape), random_kernels(kernel_shape)
+    compact = convolve_compact(plane, kernel[np.newaxis, np.newaxis], border=border)
+    error = np.abs(compact - convolve(plane, kernel, border=border)).max()
+    # Rounding of float32 transforms, relative to the largest value.
+    assert error <= 2e-6 * np.abs(kernel).sum() * np.abs(plane).max()
+
+
+def test_every_cell_has_its_own_kernel():
+    plane = random_plane((2 * CELL + 10, 3 * CELL))
+    kernels = random_kernels((3, 3, 5, 5))
+    compact = convolve_compact(plane, kernels)
+    for j, i in np.ndindex(3, 3):
+        cell = np.s_[j * CELL : (j + 1) * CELL, i * CELL : (i + 1) * CELL]
+        expected = convolve(plane, kernels[j, i])[cell]
+        assert compact[cell] == pytest.approx(expected, abs=1e-4)
+
+
+def test_last_kernel_serves_the_rest():
+    plane = random_plane((CELL, 3 * CELL))
+    kernels = random_kernels((1, 2, 3, 3))
+    compact = convolve_compact(plane, kernels)
+    expected = convolve(plane, kernels[0, 1])[:, 2 * CELL :]
+    assert np.abs(compact[:, 2 * CELL :] - expected).max() < 1e-4
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValueError, match="odd"):
+        convolve_compact(random_plane((9, 9)), np.ones((1, 1, 2, 3)))

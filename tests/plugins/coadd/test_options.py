@@ -1,0 +1,190 @@
+"""What the options of the coadders do."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streamdiff.model import MaskPlane, Reason, Skip, TemplateId
+from streamdiff.testing import Scene, Streak
+from streamdiff_coadd import CompareWarpCoadder, MeanCoadder
+
+TEMPLATE = TemplateId(tract=1, patch=2, band="r")
+SCENE = Scene.star_field(shape=(200, 200), density_per_mpx=2500, seed=9)
+PLANES = ("image", "variance", "mask")
+
+
+def observe(n, scene=SCENE, **options):
+    return [scene.observe(visit=i + 1, seed=i, **options) for i in range(n)]
+
+
+def flagged(warp, plane, box):
+    mask = np.array(warp.mask)
+    mask[box] |= plane
+    return replace(warp, mask=mask)
+
+
+def coadd(warps, coadder=MeanCoadder, **options):
+    return coadder(**options).coadd(TEMPLATE, warps)
+
+
+def seeing_stack(fwhms):
+    return [
+        SCENE.observe(visit=i + 1, seed=i, fwhm=fwhm) for i, fwhm in enumerate(fwhms)
+    ]
+
+
+def arcsec(fwhm):
+    scale = np.abs(np.linalg.det(SCENE.observe().wcs.pixel_scale_matrix)) ** 0.5
+    return fwhm * scale * 3600
+
+
+def test_warps_of_bad_seeing_are_left_out():
+    result = coadd(seeing_stack([3, 5, 4]), max_seeing_arcsec=arcsec(4.5))
+    assert [i.accepted for i in result.inputs] == [True, False, True]
+    assert "the seeing is" in result.inputs[1].reason
+
+
+def test_the_sharpest_part_is_taken():
+    result = coadd(seeing_stack([5, 3, 6, 4]), best_fraction=0.5)
+    assert [i.accepted for i in result.inputs] == [False, True, False, True]
+    assert "not among the best 50%" in result.inputs[0].reason
+
+
+def test_of_one_warp_the_sharpest_part_is_that_warp():
+    assert coadd(seeing_stack([5]), best_fraction=0.1).inputs[0].accepted
+
+
+def test_too_few_sharp_warps_are_a_skip():
+    skip = coadd(seeing_stack([5, 6]), max_seeing_arcsec=arcsec(4))
+    assert isinstance(skip, Skip)
+    assert skip.reason is Reason.INSUFFICIENT_EPOCHS
+    assert "the seeing is" in skip.detail
+
+
+@pytest.mark.parametrize(("limit", "passed_on"), [(0.1, True), (0.3, False)])
+@pytest.mark.parametrize("plane", [MaskPlane.SAT, MaskPlane.CR])
+def test_lost_planes_are_passed_on_from_a_part_of_the_weight(plane, limit, passed_on):
+    warps = observe(5)
+    warps[0] = flagged(warps[0], plane, (20, 20))
+    mask = coadd(warps, propagate={plane.name: limit}).exposure.mask
+    assert bool(mask[20, 20] & plane) is passed_on
+    assert mask[20, 20] & MaskPlane.REJECTED
+
+
+def test_planes_of_pixels_that_count_are_inherited():
+    planes = MaskPlane.BRIGHT_OBJECT | MaskPlane.DETECTED | MaskPlane.SUSPECT
+    warps = observe(3)
+    warps[0] = flagged(warps[0], planes, (20, 20))
+    mask = coadd(warps).exposure.mask[20, 20]
+    assert mask == MaskPlane.BRIGHT_OBJECT | MaskPlane.SUSPECT
+    mask = coadd(warps, drop=("SUSPECT",)).exposure.mask[20, 20]
+    assert mask == MaskPlane.BRIGHT_OBJECT | MaskPlane.DETECTED
+
+
+def test_the_edge_of_a_detector_is_marked():
+    warps = observe(3)
+    warps[0] = flagged(warps[0], MaskPlane.EDGE, np.s_[:, :5])
+    mask = coadd(warps).exposure.mask
+    assert (mask[:, :5] & MaskPlane.SENSOR_EDGE).all()
+    assert not (mask & MaskPlane.EDGE).any()
+
+
+def with_holes():
+    """Return warps that all lack a small, a large, and a border region."""
+    warps = observe(3, Scene(shape=(60, 60)))
+    for box in (np.s_[20:23, 20:22], np.s_[35:50, 35:50], np.s_[:2, 5:7]):
+        warps = [flagged(w, MaskPlane.NO_DATA, box) for w in warps]
+    return warps
+
+
+def test_small_holes_are_interpolated():
+    exposure = coadd(with_holes(), max_hole=3).exposure
+    hole = exposure.mask[20:23, 20:22]
+    assert (hole & MaskPlane.INTRP).all()
+    assert (hole & MaskPlane.INEXACT_PSF).all()
+    assert not (hole & MaskPlane.NO_DATA).any()
+    typical = exposure.variance[5:15, 5:15].mean()
+    np.testing.assert_allclose(exposure.variance[20:23, 20:22], typical, rtol=0.1)
+    assert np.abs(exposure.image[20:23, 20:22]).max() < 5 * np.sqrt(typical)
+
+
+def test_large_holes_and_borders_are_not_interpolated():
+    mask = coadd(with_holes(), max_hole=3).exposure.mask
+    for box in (np.s_[35:50, 35:50], np.s_[:2, 5:7]):
+        assert (mask[box] & MaskPlane.NO_DATA).all()
+        assert not (mask[box] & MaskPlane.INTRP).any()
+
+
+def test_holes_stay_by_default():
+    assert not MaskPlane.INTRP.in_mask(coadd(with_holes()).exposure.mask).any()
+
+
+def test_bright_objects_are_circles_on_the_sky():
+    warps = observe(2)
+    ra, dec = (float(v) for v in warps[0].wcs.pixel_to_world_values(60, 150))
+    circles = ((ra, dec, arcsec(10)), ((ra + 180) % 360, -dec, 10.0))
+    mask = coadd(warps, bright_objects=circles).exposure.mask
+    rows, columns = np.indices(mask.shape)
+    inside = np.hypot(rows - 150, columns - 60) <= 10
+    found = MaskPlane.BRIGHT_OBJECT.in_mask(mask)
+    assert (found != inside).sum() <= 8  # on the circle
+
+
+def test_a_circle_may_reach_beyond_the_image():
+    warps = observe(2)
+    for x, y in ((-5, 3), (199, 199), (-100, 500)):
+        ra, dec = (float(v) for v in warps[0].wcs.pixel_to_world_values(x, y))
+        coadd(warps, bright_objects=((ra, dec, arcsec(10)),))
+
+
+def test_a_misspelt_plane_to_propagate_or_drop_is_refused():
+    for options in ({"propagate": {"SATT": 0.1}}, {"drop": ("SATT",)}):
+        with pytest.raises(ValueError, match="SATT"):
+            MeanCoadder(**options)
+
+
+def streak_stack():
+    """Return warps of which the second shows a trail that is partly lost in noise."""
+    scene = Scene(shape=(400, 400))
+    warps = observe(5, scene)
+    trail = Streak(x=200, y=200, angle=31, flux=120)
+    image = np.zeros(scene.shape)
+    trail.add(image, np.zeros(scene.shape, np.int32), np.random.default_rng())
+    columns = np.arange(400)
+    fading = np.where(columns // 50 % 2, 1.0, 0.1) * image
+    warps[1] = replace(warps[1], image=warps[1].image + fading.astype(np.float32))
+    return warps, image > 10
+
+
+def test_streaks_are_rejected_along_their_whole_length():
+    warps, trail = streak_stack()
+    options = {"coadder": CompareWarpCoadder, "input_map": True}
+    plain, searched = (
+        coadd(warps, find_streaks=find, **options) for find in (False, True)
+    )
+    assert plain.uses(1)[trail].mean() > 0.2
+    assert searched.uses(1)[trail].mean() < 0.01
+    assert searched.n_image[~trail].mean() > 4.9
+
+
+def of_wrong_variance(factor):
+    """Return warps of which the third shows an artifact."""
+    warps = observe(6, Scene(shape=(300, 300)))
+    warps = [replace(w, variance=w.variance * np.float32(factor)) for w in warps]
+    image = np.array(warps[2].image)
+    image[100:103, 100:103] += 60.0
+    return [*warps[:2], replace(warps[2], image=image), *warps[3:]]
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_wrong_variance_plane_does_not_mislead_the_comparison(factor):
+    result = coadd(of_wrong_variance(factor), coadder=CompareWarpCoadder)
+    assert result.metrics["clipped_fraction"] < 1e-3
+    assert result.n_image[101, 101] == 5
+
+
+def test_the_variance_plane_may_be_taken_at_its_word():
+    options = {"coadder": CompareWarpCoadder, "scale_variance": False}
+    result = coadd(of_wrong_variance(0.1), **options)
+    assert result.metrics["clipped_fraction"] > 0.01
