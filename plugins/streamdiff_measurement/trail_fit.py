@@ -172,11 +172,10 @@ class _Problem:
 
 
 def _clipped(step: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
+    """Return steps, shape (n, 4), without any element larger than the longest."""
     size = np.abs(step).max(axis=1, keepdims=True)
-    scale: NDArray[np.float64] = np.minimum(
-        1, longest / np.maximum(size, np.finfo(float).tiny)
-    )
-    return step * scale
+    clipped: NDArray[np.float64] = step * (longest / np.maximum(size, longest))
+    return clipped
 
 
 def fit_at(
