@@ -59,7 +59,7 @@ class Limits(NamedTuple):
 
 LIMITS = {
     "al": Limits(60, 1.2, 1.3, 2.0, 3.0),
-    "zogy": Limits(120, 1.2, 1.3, 2.9, 4.0),
+    "zogy": Limits(200, 1.2, 1.3, 3.2, 6.0),
 }
 BRIGHT_STAR = 50.0
 MAX_LOST = 0.2
