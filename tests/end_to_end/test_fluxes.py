@@ -1,4 +1,4 @@
-"""Fluxes on whitened differences of `al`: right in the mean, and in their errors."""
+"""Fluxes on white differences: right in the mean, and in their errors."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from streamdiff.model import UNUSABLE
 from streamdiff.testing import PointSource, Scene
 from streamdiff_al import AlardLuptonSubtractor
 from streamdiff_decorrelation import WhiteningDecorrelator
+from streamdiff_zogy import ZogySubtractor
 
 SIDE, STEP = 2048, 21
 # On a grid, off the pixels' centres by all fractions of one.
@@ -28,9 +29,27 @@ def lit(sky, sign):
     )
 
 
+def by_al(static, science, template, faded):
+    """Return the whitened difference, with the kernel of a sky without changes.
+
+    No real sky has a change beside each of its stars.
+    """
+    subtractor = AlardLuptonSubtractor()
+    matched = subtractor.subtract(static, template)
+    difference = subtractor.remake(science, faded, matched)
+    return WhiteningDecorrelator().decorrelate(difference, science, faded)
+
+
+def by_zogy(_, science, template, faded):
+    """Return the proper difference of calibrated exposures."""
+    zogy = ZogySubtractor(fluxes="calibrated", sigma_x=0, sigma_y=0)
+    return zogy.subtract(science, faded)
+
+
+@pytest.mark.parametrize("subtract", [by_al, by_zogy])
 @pytest.mark.parametrize(("science_fwhm", "template_fwhm"), [(4.2, 3.0), (3.0, 4.2)])
 def test_fluxes_at_known_positions_are_unbiased_and_so_are_their_errors(
-    science_fwhm, template_fwhm
+    subtract, science_fwhm, template_fwhm
 ):
     sky = Scene.star_field(shape=(SIDE, SIDE), density_per_mpx=600, seed=4)
     static, science = (
@@ -40,12 +59,7 @@ def test_fluxes_at_known_positions_are_unbiased_and_so_are_their_errors(
         one.observe(fwhm=template_fwhm, noise=4, seed=2, visit=2)
         for one in (sky, lit(sky, -1))
     )
-    # No real sky has a change beside each of its stars: the kernel comes from one
-    # without.
-    subtractor = AlardLuptonSubtractor()
-    matched = subtractor.subtract(static, template)
-    difference = subtractor.remake(science, faded, matched)
-    white = WhiteningDecorrelator().decorrelate(difference, science, faded)
+    white = subtract(static, science, template, faded)
     measured = forced_flux(white, X, Y, exclude=UNUSABLE)
     bright = np.array([(s.x, s.y) for s in sky.sources if s.flux > 5 * FLUX])
     distance = np.hypot(
