@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.errors import ConfigError
+from streamdiff.model.psf import FWHM_PER_SIGMA
 
-_SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 # Sums below this are those of odd polynomials, zero but for rounding.
 _ZERO_SUM = 1e-9
 
@@ -93,7 +93,7 @@ class BasisRules:
         if not self.scale_by_fwhm or isclose(fwhm, target_fwhm, rel_tol=1e-6):
             return self.sigmas
         narrow, wide = sorted((fwhm, target_fwhm))
-        sigma = float(np.sqrt(wide**2 - narrow**2) * _SIGMA_PER_FWHM)
+        sigma = float(np.sqrt(wide**2 - narrow**2) / FWHM_PER_SIGMA)
         least = self.min_sigma if target_fwhm > fwhm else self.min_sigma_deconvolution
         n = len(self.degrees)
         first = max(least, sigma / self.beta if n > 1 else sigma)

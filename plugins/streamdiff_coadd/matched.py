@@ -11,11 +11,10 @@ from scipy import fft
 from streamdiff.imaging.convolve import convolve, convolve_varying
 from streamdiff.imaging.interpolate import fill_unusable
 from streamdiff.model import ConstantPsf, Psf
-from streamdiff.model.psf import fwhm
+from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
 from streamdiff_coadd.layer import Box, Layer
 from streamdiff_coadd.stack import StackInput
 
-SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 # The common PSF is so much wider than the widest, for those are not round.
 _WIDER = 1.15
 # Half the side of the common PSF and of the kernels, in sigma of the PSF.
@@ -70,7 +69,7 @@ class CommonPsf:
     @classmethod
     def of_width(cls, width: float) -> "CommonPsf":
         """Return the Gaussian of a FWHM [pixel]."""
-        sigma = width * SIGMA_PER_FWHM
+        sigma = width / FWHM_PER_SIGMA
         half = int(np.ceil(_HALF_PER_SIGMA * sigma))
         profile = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / sigma))
         stamp = np.outer(profile, profile)
