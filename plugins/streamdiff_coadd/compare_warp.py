@@ -7,11 +7,11 @@ from annotated_types import Ge, Gt
 
 from streamdiff.model import MaskPlane
 from streamdiff_coadd.artifacts import ArtifactFinder, ArtifactRules
-from streamdiff_coadd.deviations import DeviationRules
 from streamdiff_coadd.mean import Fraction, MeanCoadder
 from streamdiff_coadd.running_mean import RunningMean
 from streamdiff_coadd.stack import Stack
 from streamdiff_coadd.static_sky import StaticSky
+from streamdiff_coadd.strip import DeviationRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class CompareWarpCoadder(MeanCoadder):
         Values farther from the median do not enter the static sky [sigma].
     star_tolerance : float
         What errors of PSF, registration and flux scale may leave of a star,
-        relative to its peak.
+        relative to its peak; more where most stars of an epoch show more.
     max_epochs, max_fraction_low, max_fraction_high : int, float, float
         Of n epochs, at most min(low n, max_epochs + high n) show an artifact at
         the same place.
@@ -54,7 +54,10 @@ class CompareWarpCoadder(MeanCoadder):
         Largest such deviation over the static source: a brighter one is another
         body in front of it.
     scale_variance : bool
-        Compare by the scatter of blank sky, whatever the variance planes say.
+        Compare by the scatter of the emptiest sky, whatever the variance planes say.
+    level_cell : int
+        Distance over which errors of the sky subtraction may change: the epochs are
+        compared at one level [pixel]; 0 to compare them as they are.
     find_streaks : bool
         Reject lines along their whole length, also where they are lost in noise.
 
@@ -84,6 +87,7 @@ class CompareWarpCoadder(MeanCoadder):
     psf_likeness: Fraction = 0.9
     max_variation: Annotated[float, Gt(0)] = 3.0
     scale_variance: bool = True
+    level_cell: Annotated[int, Ge(0)] = 256
     find_streaks: bool = False
 
     def __post_init__(self) -> None:
@@ -105,6 +109,7 @@ class CompareWarpCoadder(MeanCoadder):
             clip=self.clip,
             star_tolerance=self.star_tolerance,
             scale_variance=self.scale_variance,
+            level_cell=self.level_cell,
         )
 
     @property

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff_coadd.deviations import THIN, DeviationRules, Strip, StripModel
+from streamdiff_coadd.deviations import deviations
 from streamdiff_coadd.matched import CommonPsf, Matching
 from streamdiff_coadd.stack import Stack
+from streamdiff_coadd.strip import THIN, DeviationRules, Strip, StripModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,7 +73,8 @@ class StaticSky:
         first = max(rows.start - side, 0)
         outer = slice(first, min(rows.stop + side, stack.shape[0]))
         inner = slice(rows.start - first, rows.stop - first)
-        strip = Strip.of(stack, self.matchings, (outer, slice(0, stack.shape[1])))
+        box = outer, slice(0, stack.shape[1])
+        strip = Strip.of(stack, self.matchings, box, rules.level_cell)
         model = StripModel.of(strip, side, rules)
         self.image[rows], self.variance[rows] = (
             model.image[inner],
@@ -80,7 +82,7 @@ class StaticSky:
         )
         self.n_image[rows] = model.n_usable[inner]
         for number in range(len(stack.inputs)):
-            strong, weak = model.deviations(strip, number, rules)
+            strong, weak = deviations(model, strip, number, rules)
             self.seeds[number][rows] = np.packbits(strong[inner], axis=1)
             self.deviant[number][rows] = np.packbits(weak[inner], axis=1)
 

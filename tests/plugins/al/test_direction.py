@@ -51,7 +51,7 @@ def test_elongation_alone_does_not_matter_to_a_psf_that_is_wide_enough():
     assert chosen(observe(5.0), observe(4.0, 0.2)) is Direction.TEMPLATE
 
 
-@pytest.mark.parametrize("direction", set(Direction) - {Direction.AUTO})
+@pytest.mark.parametrize("direction", [d for d in Direction if d is not Direction.AUTO])
 def test_direction_can_be_chosen(direction):
     for exposures in [(observe(3), observe(4)), (observe(4), observe(3))]:
         assert choose_direction(direction, *exposures) is direction
