@@ -87,6 +87,15 @@ class SkyMapSettings(Table):
     )
 
 
+class FlavourSettings(Table):
+    """How templates of one name are coadded, where it is not as all are."""
+
+    coadd: str = Field("", description="plugin; empty for that of [pipeline]")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="over those in [plugins.coadd.<name>]"
+    )
+
+
 class StoreSettings(Table):
     """Where templates are kept."""
 
@@ -102,6 +111,10 @@ class StoreSettings(Table):
     )
     skymap: SkyMapSettings = Field(
         SkyMapSettings(), description="tracts are HEALPix pixels"
+    )
+    flavours: dict[str, FlavourSettings] = Field(
+        default_factory=dict,
+        description="by template_name: good_seeing = { options = { ... } }",
     )
 
 
@@ -208,7 +221,10 @@ class Settings(Table):
     @property
     def config_hash(self) -> str:
         """Return 16 hexadecimal digits that change with what changes results."""
-        relevant = self.model_dump(mode="json", include={"pipeline", "plugins"})
+        relevant = self.model_dump(
+            mode="json",
+            include={"pipeline": True, "plugins": True, "store": {"flavours"}},
+        )
         text = json.dumps(relevant, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

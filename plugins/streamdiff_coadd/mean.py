@@ -6,9 +6,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
+from streamdiff.imaging.aperture import aperture_corrections
 from streamdiff.imaging.noise import typical_variance
 from streamdiff.model import (
     UNUSABLE,
+    ApertureCorrections,
     Coadd,
     Exposure,
     MaskPlane,
@@ -59,6 +61,11 @@ class MeanCoadder:
         that the coadd marks BRIGHT_OBJECT.
     input_map : bool
         Keep which inputs contribute to each pixel.
+    artifact_map : bool
+        Keep which inputs are left out of each pixel, as artifacts; of none here.
+    aperture_radius : float or None
+        Keep what makes fluxes within a circle of this radius those of whole stars
+        [pixel].
 
     Raises
     ------
@@ -77,6 +84,8 @@ class MeanCoadder:
     max_hole: Annotated[int, Ge(0)] = 0
     bright_objects: tuple[Circle, ...] = ()
     input_map: bool = False
+    artifact_map: bool = False
+    aperture_radius: Annotated[float, Gt(0)] | None = None
 
     def __post_init__(self) -> None:
         # A misspelt plane is to be known at start, not at the first update.
@@ -91,7 +100,12 @@ class MeanCoadder:
         skip = _too_few(stack, self.min_inputs)
         if skip is not None:
             return skip
-        mean = RunningMean(stack, self._mask_rules, input_map=self.input_map)
+        mean = RunningMean(
+            stack,
+            self._mask_rules,
+            input_map=self.input_map,
+            artifact_map=self.artifact_map,
+        )
         self.fill(mean, stack)
         return self._finished(mean.result(template_id), stack)
 
@@ -110,6 +124,8 @@ class MeanCoadder:
             n_image=mean.n_image,
             inputs=stack.report(),
             input_map=mean.input_map,
+            artifact_map=mean.artifact_map,
+            aperture_corrections=self._aperture_corrections(exposure),
             metrics={
                 "n_inputs": float(len(stack.inputs)),
                 "n_rejected_inputs": float(len(stack.rejected)),
@@ -118,6 +134,11 @@ class MeanCoadder:
                 "clipped_fraction": mean.clipped_fraction,
             },
         )
+
+    def _aperture_corrections(self, exposure: Exposure) -> ApertureCorrections | None:
+        if self.aperture_radius is None:
+            return None
+        return aperture_corrections(exposure.psf, exposure.shape, self.aperture_radius)
 
     @property
     def _stack_rules(self) -> StackRules:

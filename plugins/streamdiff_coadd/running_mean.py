@@ -27,7 +27,7 @@ class MeanImage:
     n_image : ndarray of int32, shape (ny, nx)
     clipped_fraction : float
         Of the usable pixels of all inputs.
-    input_map : ndarray of uint8 or None
+    input_map, artifact_map : ndarray of uint8 or None
         See `streamdiff.model.Coadd`.
     """
 
@@ -35,6 +35,7 @@ class MeanImage:
     n_image: NDArray[np.int32]
     clipped_fraction: float
     input_map: NDArray[np.uint8] | None
+    artifact_map: NDArray[np.uint8] | None
 
 
 class RunningMean:
@@ -45,17 +46,24 @@ class RunningMean:
     stack : Stack
         With at least one input.
     rules : MaskRules
-    input_map : bool
-        Whether to note which inputs contribute to each pixel.
+    input_map, artifact_map : bool
+        Whether to note which inputs contribute to each pixel, and which are clipped.
     """
 
     def __init__(
-        self, stack: Stack, rules: MaskRules, *, input_map: bool = False
+        self,
+        stack: Stack,
+        rules: MaskRules,
+        *,
+        input_map: bool = False,
+        artifact_map: bool = False,
     ) -> None:
         shape = stack.shape
         self._stack, self._rules = stack, rules
-        n_bytes = -(-len(stack.ids) // 8)
-        self._input_map = np.zeros((n_bytes, *shape), np.uint8) if input_map else None
+        self._input_map, self._artifact_map = (
+            np.zeros((-(-len(stack.ids) // 8), *shape), np.uint8) if wanted else None
+            for wanted in (input_map, artifact_map)
+        )
         self._weight, self._flux, self._noise, self._power, self._offered = (
             np.zeros(shape, np.float32) for _ in range(5)
         )
@@ -77,9 +85,8 @@ class RunningMean:
             self._add_values(layer, rows, usable, item.weight / self._total)
             self._add_bits(layer, rows, usable)
             self._add_lost(layer, rows, offered, item.weight / self._total)
-            if self._input_map is not None:
-                byte, bit = divmod(item.number, 8)
-                self._input_map[byte, rows] |= usable.astype(np.uint8) << bit
+            _note(self._input_map, item.number, rows, usable)
+            _note(self._artifact_map, item.number, rows, offered & ~usable)
 
     def result(self, template_id: TemplateId) -> MeanImage:
         """Return the mean of what has been added."""
@@ -108,6 +115,7 @@ class RunningMean:
             n_image=self._n_image,
             clipped_fraction=self._n_clipped / max(self._n_usable, 1),
             input_map=self._input_map,
+            artifact_map=self._artifact_map,
         )
 
     def _bands(self) -> Iterator[slice]:
@@ -158,3 +166,12 @@ class RunningMean:
             mask[lost > self._rules.propagate[plane] * self._offered] |= plane
         mask[self._weight <= 0] |= MaskPlane.NO_DATA
         return mask
+
+
+def _note(
+    bits: NDArray[np.uint8] | None, number: int, rows: slice, where: NDArray[np.bool_]
+) -> None:
+    """Set the bit of an input in a map, if there is one."""
+    if bits is not None:
+        byte, bit = divmod(number, 8)
+        bits[byte, rows] |= where.astype(np.uint8) << bit

@@ -51,6 +51,7 @@ def _size(coadd: Coadd) -> int:
         exposure.covariance_factor,
         coadd.n_image,
         coadd.input_map,
+        coadd.artifact_map,
         *_stamps(exposure.psf),
     ]
     return sum(getattr(plane, "nbytes", 0) for plane in planes)

@@ -26,7 +26,7 @@ from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
 from streamdiff.plugins import Registry
 from streamdiff.ports import Files, TemplateStore
-from streamdiff.stages import AlertFormat, EventDecoder
+from streamdiff.stages import AlertFormat, Coadder, EventDecoder
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +83,35 @@ def build_chosen(settings: Settings, registry: Registry, kind: str) -> Any:  # n
     return build(settings, registry, kind, settings.pipeline.name(kind))
 
 
+def flavours(settings: Settings, registry: Registry) -> dict[str, Coadder]:
+    """Return the coadders of the templates that have one of their own, by name.
+
+    Raises
+    ------
+    PluginError
+        If there is no such plugin.
+    ConfigError
+        If an option is wrong.
+    """
+    made = {}
+    for flavour, name in flavour_plugins(settings).items():
+        own = settings.store.flavours[flavour].options
+        options = {**settings.options("coadd", name), **own}
+        try:
+            made[flavour] = registry.get("coadd", name).build(options)
+        except ConfigError as err:
+            raise ConfigError(f"[store.flavours.{flavour}] {err}") from err
+    return made
+
+
+def flavour_plugins(settings: Settings) -> dict[str, str]:
+    """Return the name of the coadder of each template that has one of its own."""
+    return {
+        flavour: chosen.coadd or settings.pipeline.coadd
+        for flavour, chosen in settings.store.flavours.items()
+    }
+
+
 def check(settings: Settings, registry: Registry) -> None:
     """Build everything that the configuration names, and drop it.
 
@@ -95,6 +124,7 @@ def check(settings: Settings, registry: Registry) -> None:
     rooted_files(settings)
     template_store(settings)
     sky_map(settings)
+    flavours(settings, registry)
     for kind in SINGLE_KINDS:
         build_chosen(settings, registry, kind)
     several = {
@@ -139,7 +169,8 @@ def provenance(settings: Settings, registry: Registry) -> Provenance:
 def plugin_names(settings: Settings) -> dict[str, str]:
     """Return the name of the plugin of each stage."""
     names = {kind: settings.pipeline.name(kind) for kind in SINGLE_KINDS}
-    return names | {f"measure.{name}": name for name in settings.pipeline.measure}
+    names |= {f"measure.{name}": name for name in settings.pipeline.measure}
+    return names | {f"coadd.{f}": name for f, name in flavour_plugins(settings).items()}
 
 
 def exposure_source(
@@ -250,6 +281,7 @@ def template_pipeline(
         exposures=exposure_source(settings, registry, files),
         warper=build_chosen(settings, registry, "warp"),
         coadder=build_chosen(settings, registry, "coadd"),
+        flavours=flavours(settings, registry),
         store=store,
         skymap=sky_map(settings),
         spool=spool,

@@ -14,6 +14,8 @@ TOLERANCE_PIXEL = 1e-3
 # A solution of the inverse WCS is one only if it leads back to where it came from.
 ROUND_TRIP_PIXEL = 0.01
 CHECKS = 24
+# Newton steps of the inverse map, from one corner of an image to the other.
+_INVERSIONS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +46,49 @@ class PixelMap:
         (xx, xy), (yx, yy) = self.jacobian
         area: NDArray[np.float64] = np.abs(xx * yy - xy * yx)
         return area
+
+    def affine_at(
+        self, x: float, y: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the affine map that follows this one around a target position.
+
+        Returns
+        -------
+        tuple of ndarray or None
+            The source position, shape (2,), and the Jacobian, shape (2, 2), from
+            the nearest node that has both, also beyond the nodes; `None` if no node
+            has.
+        """
+        jacobian = self.jacobian
+        known = np.isfinite(self.x) & np.isfinite(self.y)
+        known &= np.isfinite(jacobian).all(axis=(0, 1))
+        if not known.any():
+            return None
+        rows, columns = np.nonzero(known)
+        distance = np.hypot(columns * self.step - x, rows * self.step - y)
+        j, i = rows[distance.argmin()], columns[distance.argmin()]
+        offset = np.array([x - i * self.step, y - j * self.step])
+        affine = jacobian[:, :, j, i]
+        return np.array([self.x[j, i], self.y[j, i]]) + affine @ offset, affine
+
+    def target_of(self, x: float, y: float) -> tuple[float, float]:
+        """Return the target position of a source position [pixel].
+
+        It follows the nodes, and beyond them the affine map of the nearest.
+
+        Raises
+        ------
+        ValueError
+            If the map has no position at all.
+        """
+        target = np.zeros(2)
+        for _ in range(_INVERSIONS):
+            local = self.affine_at(*target)
+            if local is None:
+                raise ValueError("a map without positions can not be inverted")
+            source, affine = local
+            target += np.linalg.solve(affine, (x, y) - source)
+        return float(target[0]), float(target[1])
 
 
 def pixel_map(source: WCS, target: WCS, shape: tuple[int, int]) -> PixelMap:

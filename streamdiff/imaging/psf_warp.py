@@ -1,5 +1,7 @@
 """The PSF of an exposure that has been resampled."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.lanczos import weigh, weight_table
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.imaging.stamps import pad_stamp
-from streamdiff.model import ConstantPsf, GridPsf, Psf
+from streamdiff.model import Area, CoaddPsf, ConstantPsf, GridPsf, Psf, PsfComponent
 from streamdiff.model.psf import shift_stamp
 
 NODES = 5
@@ -15,6 +17,8 @@ NODES = 5
 PHASES = 3
 # A map whose positions stay within this of a shift is a pure shift [pixel].
 SHIFT_TOLERANCE = 0.01
+# So far beyond an image an area is followed [pixel].
+_BEYOND = 64.0
 
 
 def warp_psf(
@@ -35,8 +39,9 @@ def warp_psf(
 
     Returns
     -------
-    ConstantPsf or GridPsf
-        Constant if the old one is and the map is a pure shift.
+    ConstantPsf, GridPsf or CoaddPsf
+        Constant if the old one is and the map is a pure shift. That of a coadd whose
+        inputs end within the new image is that of their parts, each with its area.
 
     Notes
     -----
@@ -46,6 +51,68 @@ def warp_psf(
     among the old ones: it is exact for a pure shift, where that is the same
     everywhere, and the mean over sub-pixel positions elsewhere.
     """
+    if isinstance(psf, CoaddPsf):
+        return _warp_parts(psf, pixel_map, shape, order)
+    return _warp_smooth(psf, pixel_map, shape, order)
+
+
+def _warp_parts(
+    psf: CoaddPsf, pixel_map: PixelMap, shape: tuple[int, int], order: int
+) -> Psf:
+    """Return the PSF of a coadd, warped input by input where these end."""
+    height, width = shape
+    corners = [(x, y) for x in (0, width - 1) for y in (0, height - 1)]
+    everywhere, partial = list[PsfComponent](), list[PsfComponent]()
+    for component in psf.components:
+        area = _moved(component.area, pixel_map)
+        if area is None:
+            continue
+        if all(area.beyond(*corner) <= 0 for corner in corners):
+            everywhere.append(component)
+        else:
+            warped = _warp_smooth(component.psf, pixel_map, shape, order)
+            partial.append(replace(component, psf=warped, area=area))
+    if not everywhere:
+        return (
+            CoaddPsf(tuple(partial))
+            if partial
+            else _warp_smooth(psf, pixel_map, shape, order)
+        )
+    # The mean of what is everywhere is smooth.
+    smooth = _warp_smooth(CoaddPsf(tuple(everywhere)), pixel_map, shape, order)
+    if not partial:
+        return smooth
+    weight = sum(component.weight for component in everywhere)
+    whole = PsfComponent(psf=smooth, weight=weight, area=_around(shape))
+    return CoaddPsf((whole, *partial))
+
+
+def _moved(area: Area, pixel_map: PixelMap) -> Area | None:
+    """Return an area on the new pixels, as far as they reach; `None` for nothing."""
+    low, high = (
+        (float(f(pixel_map.x)) + margin, float(f(pixel_map.y)) + margin)
+        for f, margin in ((np.nanmin, -_BEYOND), (np.nanmax, _BEYOND))
+    )
+    here = area.within(low, high) if np.isfinite([*low, *high]).all() else None
+    if here is None:
+        return None
+    vertices = [pixel_map.target_of(x, y) for x, y in here.vertices]
+    x, y = np.transpose(vertices)
+    # A reflection turns the sense of the vertices round, and the area's sign.
+    twice = float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+    return Area(tuple(vertices if twice > 0 else vertices[::-1]))
+
+
+def _around(shape: tuple[int, int]) -> Area:
+    """Return the area of an image, and what may be asked for beside it."""
+    right, top = (n + _BEYOND for n in shape[::-1])
+    left = bottom = -_BEYOND
+    return Area(((left, bottom), (right, bottom), (right, top), (left, top)))
+
+
+def _warp_smooth(
+    psf: Psf, pixel_map: PixelMap, shape: tuple[int, int], order: int
+) -> ConstantPsf | GridPsf:
     fraction = _common_fraction(pixel_map)
     phases = _phases() if fraction is None else [fraction]
     y, x = (np.linspace(0, max(n - 1, 1), NODES) for n in shape)
@@ -82,17 +149,10 @@ def _at_node(
     phases: list[tuple[float, float]],
     order: int,
 ) -> NDArray[np.float64]:
-    known = np.isfinite(pixel_map.x) & np.isfinite(pixel_map.y)
-    jacobian = pixel_map.jacobian
-    known &= np.isfinite(jacobian).all(axis=(0, 1))
-    if not known.any():
+    local = pixel_map.affine_at(x, y)
+    if local is None:
         return psf.centred_at(0, 0)
-    rows, columns = np.nonzero(known)
-    distance = np.hypot(columns * pixel_map.step - x, rows * pixel_map.step - y)
-    j, i = rows[distance.argmin()], columns[distance.argmin()]
-    offset = np.array([x - i * pixel_map.step, y - j * pixel_map.step])
-    affine = jacobian[:, :, j, i]
-    old_x, old_y = np.array([pixel_map.x[j, i], pixel_map.y[j, i]]) + affine @ offset
+    (old_x, old_y), affine = local
     return _resampled(psf.centred_at(old_x, old_y), affine, phases, order)
 
 

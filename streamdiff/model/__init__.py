@@ -1,6 +1,7 @@
 """The nouns of difference imaging and of its event stream, all frozen."""
 
 from streamdiff.model.alert import Alert
+from streamdiff.model.aperture_corrections import ApertureCorrections
 from streamdiff.model.area import Area
 from streamdiff.model.coadd import Coadd, CoaddInput
 from streamdiff.model.coadd_psf import CoaddPsf, PsfComponent
@@ -31,6 +32,7 @@ __all__ = [
     "UNUSABLE",
     "Action",
     "Alert",
+    "ApertureCorrections",
     "Area",
     "CandidateStatus",
     "Coadd",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,21 @@ class Area:
                 last[room < 0] = -np.inf
         return first, last
 
+    def within(
+        self, low: tuple[float, float], high: tuple[float, float]
+    ) -> Self | None:
+        """Return the part between two corners (x, y) of a box; `None` for nothing.
+
+        Sutherland & Hodgman 1974, Commun. ACM 17, 32.
+        """
+        points = [np.array(vertex) for vertex in self.vertices]
+        for axis in (0, 1):
+            for sign, limit in ((1, low[axis]), (-1, -high[axis])):
+                points = _cut(points, axis, sign, limit)
+        if len(points) < 3:
+            return None
+        return type(self)(tuple((float(x), float(y)) for x, y in points))
+
     @cached_property
     def _edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the outward normals of the edges, and their distances from 0."""
@@ -67,3 +83,18 @@ class Area:
         along /= np.maximum(np.hypot(*along.T), np.finfo(float).tiny)[:, np.newaxis]
         normals = np.column_stack([along[:, 1], -along[:, 0]])
         return normals, np.einsum("ij,ij->i", normals, starts)
+
+
+def _cut(
+    points: list[NDArray[np.float64]], axis: int, sign: int, limit: float
+) -> list[NDArray[np.float64]]:
+    """Return the polygon of the points whose signed coordinate is above a limit."""
+    room = [sign * float(point[axis]) - limit for point in points]
+    kept = []
+    for i, (here, point) in enumerate(zip(room, points, strict=True)):
+        before = room[i - 1]
+        if (before > 0) != (here > 0):
+            kept.append(point + (points[i - 1] - point) * here / (here - before))
+        if here > 0:
+            kept.append(point)
+    return kept

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
+from streamdiff.model.aperture_corrections import ApertureCorrections
 from streamdiff.model.area import Area
 from streamdiff.model.coadd_psf import CoaddPsf
 from streamdiff.model.exposure import Exposure
@@ -55,17 +56,15 @@ class Coadd:
     input_map : ndarray of uint8, shape (n_bytes, ny, nx), or None
         Which inputs contribute to each pixel: bit i % 8 of byte i // 8 stands for
         input i. See `uses`.
+    artifact_map : ndarray of uint8, shape (n_bytes, ny, nx), or None
+        Which inputs were clipped at each pixel, in the same way. See `clips`.
+    aperture_corrections : ApertureCorrections or None
 
     Raises
     ------
     InvalidExposureError
-        If ``n_image`` or ``input_map`` have not the shape of the exposure, the map
-        has not a bit per input, or a `CoaddPsf` not a component per accepted input.
-
-    Notes
-    -----
-    There is no map of aperture corrections: a PSF sums to 1, and fluxes measured
-    with it are those of whole stars.
+        If ``n_image`` or a map have not the shape of the exposure, a map has not a
+        bit per input, or a `CoaddPsf` not a component per accepted input.
     """
 
     exposure: Exposure
@@ -73,6 +72,8 @@ class Coadd:
     inputs: tuple[CoaddInput, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     input_map: NDArray[np.uint8] | None = None
+    artifact_map: NDArray[np.uint8] | None = None
+    aperture_corrections: ApertureCorrections | None = None
 
     def __post_init__(self) -> None:
         shape = freeze_planes(self, int32=("n_image",))
@@ -82,15 +83,17 @@ class Coadd:
                 f"the image {self.exposure.shape}"
             )
         self._check_psf()
-        if self.input_map is None:
-            return
         expected = (-(-len(self.inputs) // _BITS), *shape)
-        if self.input_map.shape != expected:
-            raise InvalidExposureError(
-                f"coadd {self.exposure.id}: the input map is {self.input_map.shape}, "
-                f"{len(self.inputs)} inputs need {expected}"
-            )
-        object.__setattr__(self, "input_map", read_only(self.input_map))
+        for name in ("input_map", "artifact_map"):
+            bits = getattr(self, name)
+            if bits is None:
+                continue
+            if bits.shape != expected:
+                raise InvalidExposureError(
+                    f"coadd {self.exposure.id}: the {name} is {bits.shape}, "
+                    f"{len(self.inputs)} inputs need {expected}"
+                )
+            object.__setattr__(self, name, read_only(bits))
 
     def _check_psf(self) -> None:
         psf = self.exposure.psf
@@ -109,10 +112,25 @@ class Coadd:
         ValueError
             If the coadd has no input map.
         """
-        if self.input_map is None:
+        return self._bit("input_map", number)
+
+    def clips(self, number: int) -> NDArray[np.bool_]:
+        """Return where an input was left out as an artifact; shape (ny, nx).
+
+        Raises
+        ------
+        ValueError
+            If the coadd has no artifact map.
+        """
+        return self._bit("artifact_map", number)
+
+    def _bit(self, name: str, number: int) -> NDArray[np.bool_]:
+        bits = getattr(self, name)
+        if bits is None:
             raise ValueError(
-                f"coadd {self.exposure.id} has no input map: set input_map = true"
+                f"coadd {self.exposure.id} has no {name}: the coadder's option "
+                f"{name} = true keeps it"
             )
         byte, bit = divmod(number, _BITS)
-        used: NDArray[np.bool_] = (self.input_map[byte] >> bit & 1) > 0
-        return used
+        shown: NDArray[np.bool_] = (bits[byte] >> bit & 1) > 0
+        return shown

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.wcs import WCS
+from numpy.typing import NDArray
 
 from streamdiff.errors import (
     InvalidExposureError,
@@ -74,6 +75,8 @@ class TemplatePipeline:
     exposures : ExposureSource
     warper : Warper
     coadder : Coadder
+    flavours : mapping of str to Coadder
+        Those of templates that have one of their own, by template name.
     store : TemplateStore
     skymap : Tessellation
     spool : callable
@@ -87,6 +90,7 @@ class TemplatePipeline:
     exposures: ExposureSource
     warper: Warper
     coadder: Coadder
+    flavours: Mapping[str, Coadder] = field(default_factory=dict)
     store: TemplateStore
     skymap: Tessellation
     spool: Callable[[], AbstractContextManager[ExposureSpool]]
@@ -223,11 +227,14 @@ class TemplatePipeline:
                     unreadable.append(_rejected(visit, str(err)))
             if not read:
                 raise errors[0]
-            result = calls("coadd", self.coadder.coadd, template_id, warps)
+            flavour = template_id.name
+            stage = f"coadd.{flavour}" if flavour in self.flavours else "coadd"
+            coadder = self.flavours.get(flavour, self.coadder)
+            result = calls(stage, coadder.coadd, template_id, warps)
         if isinstance(result, Skip):
             held = self._held(event, template_id, read, last, result)
             return replace(_skipped(template_id, result), inputs=(*held, *unreadable))
-        coadd = checked_coadd(calls.name("coadd"), template_id, result)
+        coadd = checked_coadd(calls.name(stage), template_id, result)
         coadd = _with_inputs(coadd, unreadable)
         # What the coadder has left out may be good enough for a later version.
         version = self.store.save(coadd, read, after=last, update_id=event.event_id)
@@ -337,11 +344,22 @@ def _rejected(visit: VisitReady, why: str) -> CoaddInput:
 def _with_inputs(coadd: Coadd, unused: Sequence[CoaddInput]) -> Coadd:
     """Return a coadd that also reports on inputs that it does not use."""
     inputs = (*coadd.inputs, *unused)
-    if coadd.input_map is None:
-        return replace(coadd, inputs=inputs)
-    n_more = -(-len(inputs) // 8) - len(coadd.input_map)
-    input_map = np.pad(coadd.input_map, ((0, n_more), (0, 0), (0, 0)))
-    return replace(coadd, inputs=inputs, input_map=input_map)
+    n_bytes = -(-len(inputs) // 8)
+    return replace(
+        coadd,
+        inputs=inputs,
+        input_map=_with_room(coadd.input_map, n_bytes),
+        artifact_map=_with_room(coadd.artifact_map, n_bytes),
+    )
+
+
+def _with_room(
+    bits: NDArray[np.uint8] | None, n_bytes: int
+) -> NDArray[np.uint8] | None:
+    """Return a map of inputs with more of them, which contribute nowhere."""
+    if bits is None:
+        return None
+    return np.pad(bits, ((0, n_bytes - len(bits)), (0, 0), (0, 0)))
 
 
 def _in_time(visit: VisitReady) -> tuple[float, str]:

@@ -6,6 +6,7 @@ from streamdiff.app import wiring
 from streamdiff.app.environment import find_plugins
 from streamdiff.config import from_tree
 from streamdiff.errors import ConfigError, PluginError
+from streamdiff_coadd import MeanCoadder
 
 STORE = {"store": {"uri": "memory://templates"}}
 
@@ -117,3 +118,30 @@ def test_every_stage_has_a_name_for_messages(registry):
     names = wiring.plugin_names(settings())
     assert names["read"] == "fits"
     assert names["measure.psf_flux"] == "psf_flux"
+
+
+def test_a_flavour_has_the_options_of_the_coadder_and_its_own(registry):
+    made = wiring.flavours(
+        settings(
+            {
+                "store": STORE["store"]
+                | {
+                    "flavours": {
+                        "sharp": {"options": {"best_fraction": 0.3}},
+                        "quick": {"coadd": "mean"},
+                    }
+                },
+                "plugins": {"coadd": {"compare_warp": {"threshold": 7.5}}},
+            }
+        ),
+        registry,
+    )
+    assert (made["sharp"].best_fraction, made["sharp"].threshold) == (0.3, 7.5)
+    assert isinstance(made["quick"], MeanCoadder)
+
+
+def test_a_wrong_option_of_a_flavour_is_named(registry):
+    flavours = {"sharp": {"options": {"best_fraction": 3}}}
+    wrong = settings({"store": STORE["store"] | {"flavours": flavours}})
+    with pytest.raises(ConfigError, match=r"store.flavours.sharp\].*best_fraction"):
+        wiring.check(wrong, registry)

@@ -5,9 +5,18 @@ import pytest
 
 from streamdiff.errors import InvalidExposureError
 from streamdiff.imaging.skymap import SkyMap
-from streamdiff.model import Coadd, MaskPlane, Reason, Skip, Template, TemplateId
+from streamdiff.model import (
+    Coadd,
+    ExposureId,
+    MaskPlane,
+    Reason,
+    Skip,
+    Template,
+    TemplateId,
+)
 from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.testing import PointSource, Scene
+from streamdiff_coadd import MeanCoadder
 from streamdiff_warp import LanczosWarper
 
 SKYMAP = SkyMap(nside_order=8, patch_pixels=300, overlap_pixels=20)
@@ -136,6 +145,53 @@ def test_the_psf_is_that_of_the_pixels_on_either_side_of_a_border():
         error = np.abs(star - stamp[np.ix_(half + near, half + near)]).sum()
         # The kernel changes what it resamples by 2e-3 of the peak, in a ring.
         assert error <= 0.02, f"at x = {x}"
+
+
+def star_on(places, grid, fwhm):
+    scene = replace(INSIDE, sources=tuple(PointSource(x, 40, 1e6) for x in places))
+    return scene.observe(wcs=grid[0], shape=grid[1], noise=0.1, fwhm=fwhm)
+
+
+def test_the_psf_is_that_of_the_pixels_on_either_side_of_where_an_input_ends():
+    places = range(10, 81, 14)
+    grid = SKYMAP.wcs(TRACT, FIRST), SKYMAP.shape(TRACT, FIRST)
+    sharp, blurred = (
+        replace(
+            star_on(places, grid, fwhm),
+            id=ExposureId(instrument="Sim", visit=visit, detector=1, band="r"),
+        )
+        for visit, fwhm in ((1, 3.0), (2, 3.8))
+    )
+    # The second input ends in the middle of the science image, on a slanted line.
+    rows, columns = np.indices(grid[1])
+    ends = columns - 0.3 * rows > 150 - 0.3 * 150
+    mask = np.where(ends, np.int32(MaskPlane.NO_DATA), blurred.mask)
+    made = MeanCoadder().coadd(template_id(FIRST), [sharp, replace(blurred, mask=mask)])
+    finder = TemplateCover(
+        store=Store(((template_id(FIRST), 1), made)),
+        skymap=SKYMAP,
+        warper=LanczosWarper(),
+    )
+    science = replace(INSIDE, sources=())
+    wcs = science.dithered_wcs(rotation_deg=20)
+    template = finder.cover(science.observe(wcs=wcs)).exposure
+    near = np.arange(-7, 8)
+    judged = 0
+    for x in places:
+        sky = INSIDE.observe().wcs.pixel_to_world(x, 40)
+        u, v = (float(w) for w in wcs.world_to_pixel(sky))
+        on_patch = np.array(grid[0].world_to_pixel(sky))
+        edge = on_patch[0] - 0.3 * on_patch[1] - 105
+        box = np.ix_(round(v) + near, round(u) + near)
+        if abs(edge) < 9 or min(u, v) < 8 or u > 81 or v > 71:
+            continue  # one side only
+        stamp = template.psf.at(u, v)
+        half = stamp.shape[0] // 2
+        star = template.image[box] / 1e6
+        error = np.abs(star - stamp[np.ix_(half + near, half + near)]).sum()
+        assert error <= 0.02, f"at x = {x}"
+        judged += 1
+    assert judged >= 3
 
 
 def test_no_version_is_a_skip():

@@ -298,12 +298,25 @@ def test_one_unreadable_exposure_does_not_spoil_the_others(rebuild, store):
     assert store.load(TEMPLATE, 1).inputs == result.inputs
 
 
-def test_the_map_of_inputs_has_room_for_unreadable_ones(rebuild, store):
-    mapped = replace(rebuild, coadder=MeanCoadder(input_map=True))
+def test_the_maps_of_inputs_have_room_for_unreadable_ones(rebuild, store):
+    mapped = replace(rebuild, coadder=MeanCoadder(input_map=True, artifact_map=True))
     good = [visit(number) for number in range(1, 9)]
     mapped(update(Action.ADD, *good, visit(9, uri="broken")))
     coadd = store.load(TEMPLATE, 1)
     assert [coadd.uses(n).any() for n in range(9)] == [True] * 8 + [False]
+    assert not any(coadd.clips(n).any() for n in range(9))
+
+
+def test_a_flavour_has_a_coadder_of_its_own(rebuild, store):
+    sharpest = {"good_seeing": MeanCoadder(best_fraction=0.5)}
+    flavoured = replace(rebuild, flavours=sharpest)
+    event = update(Action.ADD, visit(1), visit(2))
+    good = flavoured(replace(event, template_name="good_seeing"))
+    assert [i.accepted for i in good.inputs].count(True) == 1
+    assert set(good.stage_seconds) == {"read", "psf", "warp", "coadd.good_seeing"}
+    deep = flavoured(event)
+    assert [i.accepted for i in deep.inputs].count(True) == 2
+    assert store.newest(good.template_id) == store.newest(deep.template_id) == 1
 
 
 def test_an_exposure_left_out_by_the_coadder_is_tried_again(rebuild, store):

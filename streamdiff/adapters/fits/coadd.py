@@ -8,7 +8,9 @@
     INPUT_PSF   one extension per component of the PSF, like PSF of an exposure;
                 EXTVER is the row of INPUTS, from 1. For readers that do not know
                 them, PSF samples their mean
-    INPUT_MAP   on request: which inputs each pixel has
+    INPUT_MAP, ARTIFACT_MAP   on request: which inputs each pixel has, and which are
+                left out of it as artifacts; bit i % 8 of plane i // 8 is input i
+    APERTURE_CORRECTION       on request: on a grid, as the PSF of an exposure
 """
 
 from collections.abc import Mapping
@@ -25,8 +27,15 @@ from streamdiff.adapters.fits.exposure import (
     to_bytes,
 )
 from streamdiff.adapters.fits.extensions import Extension, quiet, read_extensions
-from streamdiff.adapters.fits.planes import image_hdu, psf_hdu, read_psf
+from streamdiff.adapters.fits.planes import (
+    grid_cards,
+    grid_nodes,
+    image_hdu,
+    psf_hdu,
+    read_psf,
+)
 from streamdiff.model import (
+    ApertureCorrections,
     Area,
     Coadd,
     CoaddInput,
@@ -35,8 +44,9 @@ from streamdiff.model import (
     PsfComponent,
 )
 
-N_IMAGE, INPUTS, INPUT_MAP = "N_IMAGE", "INPUTS", "INPUT_MAP"
-INPUT_PSF, AREA = "INPUT_PSF", "AREA"
+N_IMAGE, INPUTS, INPUT_PSF, AREA = "N_IMAGE", "INPUTS", "INPUT_PSF", "AREA"
+INPUT_MAP, ARTIFACT_MAP = "INPUT_MAP", "ARTIFACT_MAP"
+APERTURE_CORRECTION, _RADIUS = "APERTURE_CORRECTION", "APRADIUS"
 _METRIC = "METRIC "
 
 
@@ -59,8 +69,10 @@ def encode_coadd(
         _inputs_hdu(coadd),
         *_psf_hdus(coadd),
     ]
-    if coadd.input_map is not None:
-        hdus.append(fits.ImageHDU(coadd.input_map, name=INPUT_MAP))
+    maps = {INPUT_MAP: coadd.input_map, ARTIFACT_MAP: coadd.artifact_map}
+    hdus += [fits.ImageHDU(m, name=name) for name, m in maps.items() if m is not None]
+    if coadd.aperture_corrections is not None:
+        hdus.append(_corrections_hdu(coadd.aperture_corrections))
     return to_bytes(hdus)
 
 
@@ -75,7 +87,7 @@ def decode_coadd(content: bytes, uri: str = "coadd") -> Coadd:
         If an extension or keyword is missing or breaks a rule.
     """
     extensions = read_extensions(content, uri)
-    table, input_map = extensions.require(INPUTS), extensions[INPUT_MAP]
+    table = extensions.require(INPUTS)
     exposure, inputs = exposure_of(extensions), _inputs(table)
     components = [
         _component(extension, inputs)
@@ -93,8 +105,32 @@ def decode_coadd(content: bytes, uri: str = "coadd") -> Coadd:
             for keyword, value in table.header.items()
             if keyword.startswith(_METRIC)
         },
-        input_map=None if input_map is None else input_map.pixels(3).astype(np.uint8),
+        input_map=_bits(extensions[INPUT_MAP]),
+        artifact_map=_bits(extensions[ARTIFACT_MAP]),
+        aperture_corrections=_corrections(extensions[APERTURE_CORRECTION]),
     )
+
+
+def _bits(extension: Extension | None) -> NDArray[np.uint8] | None:
+    return None if extension is None else extension.pixels(3).astype(np.uint8)
+
+
+def _corrections_hdu(corrections: ApertureCorrections) -> fits.ImageHDU:
+    hdu = fits.ImageHDU(np.array(corrections.values), name=APERTURE_CORRECTION)
+    hdu.header[_RADIUS] = (corrections.radius, "[pix] of the circle")
+    hdu.header.extend(grid_cards(corrections.x, corrections.y))
+    return hdu
+
+
+def _corrections(extension: Extension | None) -> ApertureCorrections | None:
+    if extension is None:
+        return None
+    values = extension.pixels().astype(float)
+    x, y = grid_nodes(extension, values.shape)
+    radius = extension.number(_RADIUS)
+    if radius is None:
+        raise extension.invalid("must be the radius of a circle", _RADIUS)
+    return ApertureCorrections(radius=radius, values=values, x=x, y=y)
 
 
 def _inputs_hdu(coadd: Coadd) -> fits.BinTableHDU:

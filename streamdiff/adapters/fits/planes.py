@@ -88,11 +88,31 @@ def psf_hdu(psf: Psf, image_shape: tuple[int, int]) -> fits.ImageHDU | None:
         return fits.ImageHDU(np.array(sampled.stamp), name="PSF")
     sampled = _evenly(sampled)
     hdu = fits.ImageHDU(np.array(sampled.stamps), name="PSF")
-    for axis, nodes in (("X", sampled.x), ("Y", sampled.y)):
-        step = (nodes[-1] - nodes[0]) / max(nodes.size - 1, 1)
-        hdu.header[f"PSF{axis}0"] = (nodes[0], "[pix] first node, from 0")
-        hdu.header[f"PSFD{axis}"] = (step, "[pix] distance of nodes")
+    hdu.header.extend(grid_cards(sampled.x, sampled.y))
     return hdu
+
+
+def grid_cards(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[fits.Card]:
+    """Return the cards that tell the evenly spaced nodes of a grid."""
+    cards = []
+    for axis, nodes in (("X", x), ("Y", y)):
+        step = (nodes[-1] - nodes[0]) / max(nodes.size - 1, 1)
+        cards.append(fits.Card(f"PSF{axis}0", nodes[0], "[pix] first node, from 0"))
+        cards.append(fits.Card(f"PSFD{axis}", step, "[pix] distance of nodes"))
+    return cards
+
+
+def grid_nodes(
+    extension: Extension, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions, x and y, of the nodes of a grid of shape (gy, gx, ...).
+
+    Raises
+    ------
+    InvalidExposureError
+        If the keywords are missing.
+    """
+    return _nodes(extension, "X", shape[1]), _nodes(extension, "Y", shape[0])
 
 
 def read_psf(extension: Extension) -> Psf:
@@ -107,10 +127,7 @@ def read_psf(extension: Extension) -> Psf:
     try:
         if extension.header.get("NAXIS") == 4:
             stamps = extension.pixels(4).astype(float)
-            y, x = (
-                _nodes(extension, a, n)
-                for a, n in zip("YX", stamps.shape, strict=False)
-            )
+            x, y = grid_nodes(extension, stamps.shape)
             return GridPsf(stamps=stamps, x=x, y=y)
         return ConstantPsf(extension.pixels().astype(float))
     except InvalidExposureError as err:

@@ -7,6 +7,7 @@ from astropy.io import fits
 
 from streamdiff.adapters.fits.coadd import decode_coadd, encode_coadd
 from streamdiff.errors import InvalidExposureError
+from streamdiff.imaging.aperture import aperture_corrections
 from streamdiff.model import (
     Area,
     Coadd,
@@ -69,6 +70,35 @@ def test_the_psf_of_a_coadd_comes_back(coadd):
 
 def test_areas_come_back(coadd):
     assert decode_coadd(encode_coadd(coadd)).inputs == coadd.inputs
+
+
+def test_what_is_kept_on_request_comes_back(coadd):
+    bits = np.random.default_rng(1).integers(0, 8, (1, *SHAPE)).astype(np.uint8)
+    kept = replace(
+        coadd,
+        input_map=bits,
+        artifact_map=~bits & 7,
+        aperture_corrections=aperture_corrections(coadd.exposure.psf, SHAPE, 4.0),
+    )
+    copy = decode_coadd(encode_coadd(kept))
+    for number in range(3):
+        np.testing.assert_array_equal(copy.uses(number), kept.uses(number))
+        np.testing.assert_array_equal(copy.clips(number), ~kept.uses(number))
+    assert copy.aperture_corrections.radius == 4.0
+    for x, y in POSITIONS:
+        expected = kept.aperture_corrections.at(x, y)
+        assert copy.aperture_corrections.at(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_aperture_corrections_without_a_radius_are_an_error(coadd):
+    def without_radius(hdus):
+        del hdus["APERTURE_CORRECTION"].header["APRADIUS"]
+        return hdus
+
+    corrections = aperture_corrections(coadd.exposure.psf, SHAPE, 4.0)
+    content = encode_coadd(replace(coadd, aperture_corrections=corrections))
+    with pytest.raises(InvalidExposureError, match="APRADIUS: must be the radius"):
+        decode_coadd(changed(content, without_radius))
 
 
 def test_inputs_that_were_never_read_may_follow(coadd):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.model import Coadd, MaskPlane, Reason, Skip, TemplateId
 from streamdiff.testing import (
+    Camera,
     CosmicRays,
     GaussianProfile,
     Ghost,
@@ -30,7 +32,11 @@ STREAK = Streak(x=200, y=200, angle=31, flux=400)
 GHOST = Ghost(x=90, y=330, radius=30, level=30)
 STEP = (8.5, 0.0)  # of the minor planet [pixel per epoch], more than the FWHM
 KINDS = ("rays", "streak", "ghost", "planet")
+# Their cores saturate and bleed along the columns.
+SATURATED = [(60, 120, 4e6), (310, 250, 8e6), (250, 60, 2e6)]
+CAMERA = Camera(saturation=5e4)
 FIVE_OR_MORE = pytest.mark.parametrize("n", [5, 10, 40])
+THREE_OR_MORE = pytest.mark.parametrize("n", [3, 5, 10, 40])
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,13 @@ def stack(n):
         shown = {"rays": rays}
         shown |= {"streak": STREAK} if epoch == 1 else {}
         shown |= {"ghost": GHOST} if epoch == 2 else {}
-        how = {"fwhm": fwhm, "seed": 100 + epoch, "visit": epoch + 1}
+        sky = sky.add(*(PointSource(*star) for star in SATURATED))
+        how = {
+            "fwhm": fwhm,
+            "seed": 100 + epoch,
+            "visit": epoch + 1,
+            "camera": CAMERA,
+        }
         clean.append(sky.observe(**how))
         body = planet(epoch)
         dirty.append(sky.add(body).observe(**how, artifacts=shown.values()))
@@ -78,15 +90,16 @@ def stack(n):
 
 @cache
 def coadd_of(n):
-    coadd = CompareWarpCoadder(input_map=True).coadd(TEMPLATE, stack(n).dirty)
+    coadder = CompareWarpCoadder(input_map=True, artifact_map=True)
+    coadd = coadder.coadd(TEMPLATE, stack(n).dirty)
     assert isinstance(coadd, Coadd)
     return coadd
 
 
 @cache
 def clipped(n):
-    """Return where each epoch does not contribute."""
-    return [~coadd_of(n).uses(epoch) for epoch in range(n)]
+    """Return where each epoch is left out as an artifact."""
+    return [coadd_of(n).clips(epoch) for epoch in range(n)]
 
 
 def near(image, radius):
@@ -94,15 +107,19 @@ def near(image, radius):
     return dilate_by_disc(np.abs(image) > 1, radius)
 
 
-@FIVE_OR_MORE
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("n", "kind"),
+    # Of three epochs two show the minor planet at the same place, for its steps are
+    # shorter than the common PSF is wide.
+    [*product([3], KINDS[:3]), *product([5, 10, 40], KINDS)],
+)
 def test_artifacts_of_single_epochs_are_gone(n, kind):
     weights = [item.weight for item in coadd_of(n).inputs]
     light = [
         weight * np.abs(image)
         for weight, image in zip(weights, stack(n).added[kind], strict=True)
     ]
-    gone = sum(e[c].sum() for e, c in zip(light, clipped(n), strict=True))
+    gone = sum(e[~coadd_of(n).uses(number)].sum() for number, e in enumerate(light))
     assert gone >= 0.95 * np.sum(light)
 
 
@@ -129,14 +146,14 @@ def test_variable_stars_are_kept(n, most):
     assert clipped_fraction(n, stars) < most
 
 
-@FIVE_OR_MORE
+@THREE_OR_MORE
 def test_cores_of_bright_static_stars_are_kept(n):
     coadd = coadd_of(n).exposure
     core = coadd.image > 50 * np.sqrt(coadd.variance)
     assert clipped_fraction(n, core) < 0.01
 
 
-@FIVE_OR_MORE
+@THREE_OR_MORE
 def test_blank_sky_is_kept(n):
     coadd = coadd_of(n).exposure
     blank = coadd.image < 5 * np.sqrt(coadd.variance)
@@ -158,12 +175,15 @@ def test_noise_is_that_of_the_weighted_mean():
 
 def test_what_is_clipped_is_flagged():
     coadd = coadd_of(5)
-    missing = coadd.n_image < 5
+    missing = np.any(clipped(5), axis=0)
     flags = MaskPlane.CLIPPED | MaskPlane.INEXACT_PSF
     assert (coadd.exposure.mask[missing] & flags == flags).all()
     assert not MaskPlane.CLIPPED.in_mask(coadd.exposure.mask[~missing]).any()
-    lost = np.mean(clipped(5))
-    assert coadd.metrics["clipped_fraction"] == pytest.approx(lost, rel=1e-6)
+    saturated = [MaskPlane.SAT.in_mask(warp.mask) for warp in stack(5).dirty]
+    offered = ~np.array(saturated)
+    assert coadd.metrics["clipped_fraction"] == pytest.approx(
+        np.sum(clipped(5)) / offered.sum(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -255,12 +275,13 @@ def test_errors_of_the_sky_subtraction_are_no_deviations():
         replace(warp, image=warp.image + slope(level) + np.float32(level))
         for warp, level in zip(stack(5).dirty, levels, strict=True)
     ]
-    coadd = CompareWarpCoadder(input_map=True).coadd(TEMPLATE, warps)
-    changed = [coadd.uses(e) != ~clipped(5)[e] for e in range(5)]
+    coadd = CompareWarpCoadder(artifact_map=True).coadd(TEMPLATE, warps)
+    changed = [coadd.clips(e) != clipped(5)[e] for e in range(5)]
     # What is clipped is what is clipped without them.
     assert np.mean(changed) < 0.1 * coadd_of(5).metrics["clipped_fraction"]
-    uneven = CompareWarpCoadder(level_cell=0, input_map=True).coadd(TEMPLATE, warps)
-    changed = [uneven.uses(e) != ~clipped(5)[e] for e in range(5)]
+    uneven = CompareWarpCoadder(level_cell=0, artifact_map=True)
+    made = uneven.coadd(TEMPLATE, warps)
+    changed = [made.clips(e) != clipped(5)[e] for e in range(5)]
     assert np.mean(changed) > 0.5 * coadd_of(5).metrics["clipped_fraction"]
 
 

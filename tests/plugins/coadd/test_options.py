@@ -138,6 +138,51 @@ def test_a_circle_may_reach_beyond_the_image():
         coadd(warps, bright_objects=((ra, dec, arcsec(10)),))
 
 
+def test_the_artifact_map_tells_what_each_epoch_lost():
+    warps = [flagged(warp, MaskPlane.BAD, np.s_[10:20, 10:20]) for warp in observe(5)]
+    image = np.array(warps[2].image)
+    image[100:104, 50:54] += 2000
+    warps[2] = replace(warps[2], image=image)
+    result = coadd(warps, CompareWarpCoadder, artifact_map=True, input_map=True)
+    assert result.clips(2)[100:104, 50:54].all()
+    for number in range(5):
+        clipped = result.clips(number)
+        assert number == 2 or not clipped[95:109, 45:59].any()
+        # What is BAD was never offered.
+        assert not clipped[10:20, 10:20].any()
+        offered = np.ones(clipped.shape, bool)
+        offered[10:20, 10:20] = False
+        np.testing.assert_array_equal(result.uses(number), offered & ~clipped)
+
+
+def test_maps_are_kept_on_request_only():
+    result = coadd(observe(1))
+    with pytest.raises(ValueError, match="artifact_map = true"):
+        result.clips(0)
+    with pytest.raises(ValueError, match="input_map = true"):
+        result.uses(0)
+    assert result.aperture_corrections is None
+
+
+@pytest.mark.parametrize("radius", [3.0, 6.0])
+def test_aperture_corrections_are_those_of_the_weighted_psf(radius):
+    # The second epoch ends in the middle.
+    warps = [SCENE.observe(visit=1, fwhm=3.0), SCENE.observe(visit=2, fwhm=5.0)]
+    warps[1] = flagged(warps[1], MaskPlane.NO_DATA, np.s_[:, 100:])
+    corrections = coadd(warps, aperture_radius=radius).aperture_corrections
+
+    def enclosed(fwhm):
+        # A Gaussian has 1 - exp(-r^2 / 2 sigma^2) of its flux within r; that a pixel
+        # counts by its part in the circle makes it a pixel wider.
+        variance = fwhm**2 / (8 * np.log(2)) + 1 / 12
+        return 1 - np.exp(-(radius**2) / 2 / variance)
+
+    assert corrections.at(20, 60) == pytest.approx(
+        2 / (enclosed(3) + enclosed(5)), rel=5e-3
+    )
+    assert corrections.at(1e9, 60) == pytest.approx(1 / enclosed(3), rel=5e-3)
+
+
 def test_a_misspelt_plane_to_propagate_or_drop_is_refused():
     for options in ({"propagate": {"SATT": 0.1}}, {"drop": ("SATT",)}):
         with pytest.raises(ValueError, match="SATT"):
