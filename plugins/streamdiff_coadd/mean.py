@@ -18,6 +18,7 @@ from streamdiff.model import (
     Skip,
     TemplateId,
 )
+from streamdiff.model.psf import fwhm
 from streamdiff_coadd.assemble import NO_PIXEL, Scale, StackRules, assemble
 from streamdiff_coadd.finish import Circle, interpolate_holes, mask_circles
 from streamdiff_coadd.mask_rules import MaskRules
@@ -132,6 +133,7 @@ class MeanCoadder:
                 "coverage": float(usable.mean()),
                 "mean_variance": typical_variance(exposure.variance, usable),
                 "clipped_fraction": mean.clipped_fraction,
+                "psf_fwhm_pixel": _width_in_the_middle(exposure),
             },
         )
 
@@ -157,6 +159,11 @@ class MeanCoadder:
             propagate={MaskPlane.named([p]): t for p, t in self.propagate.items()},
             drop=MaskPlane.named(self.drop),
         )
+
+
+def _width_in_the_middle(exposure: Exposure) -> float:
+    height, width = exposure.shape
+    return fwhm(exposure.psf.centred_at((width - 1) / 2, (height - 1) / 2))
 
 
 def _too_few(stack: Stack, minimum: int) -> Skip | None:

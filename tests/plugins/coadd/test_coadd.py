@@ -67,6 +67,13 @@ def test_psf_of_a_coadd_is_the_weighted_mean(coadder):
     assert np.abs(found - expected).sum() < 0.01
 
 
+def test_the_width_of_the_psf_is_reported():
+    warps = [SCENE.observe(visit=1, fwhm=3.0), SCENE.observe(visit=2, fwhm=3.0)]
+    coadd = MeanCoadder().coadd(TEMPLATE, warps)
+    # A pixel averages the light that falls onto it.
+    assert coadd.metrics["psf_fwhm_pixel"] == pytest.approx(3.0, rel=0.03)
+
+
 @BOTH
 def test_excluded_pixels_do_not_count(coadder):
     def spoil(image):
