@@ -120,6 +120,7 @@ class MemoryBroker:
                 value=record.value,
                 headers=record.headers,
                 timestamp_ms=int(self._clock.time() * 1000),
+                timestamp_type="log_append",
             )
         )
 

@@ -27,6 +27,8 @@ class ConsumedRecord:
     headers : tuple of (str, bytes or None)
     timestamp_ms : int
         Milliseconds since 1970, UTC; -1 if unknown.
+    timestamp_type : str
+        What that is the time of: ``create``, ``log_append`` or ``unknown``.
     """
 
     topic: str
@@ -36,6 +38,7 @@ class ConsumedRecord:
     value: bytes | None
     headers: Headers = ()
     timestamp_ms: int = -1
+    timestamp_type: str = "unknown"
 
     @property
     def topic_partition(self) -> TopicPartition:

@@ -41,6 +41,9 @@ RELEASED = {
     "1/0/streamdiff.v1_0.diaSource.avsc": (
         "5ffd598219bc42215b5c1bee373a424f2956f218d405ea1ec7e319357b1c9919"
     ),
+    "1/0/streamdiff.v1_0.loggedRecord.avsc": (
+        "12f87b4ee8eabda29c8d036020e392611d02fce70c711546217d61abfac05f0f"
+    ),
     "1/0/streamdiff.v1_0.outcome.avsc": (
         "563a535aa0d0a0a2c5a8e3e746d24697076198bdcb05a3ff2fae5dc69c80b2c0"
     ),
@@ -71,7 +74,10 @@ FILES = sorted(schema_folder().rglob("*.avsc"))
 SAMPLES = sorted(schema_folder().rglob("sample_data/*.json"))
 
 # Numbers that name something, and so have no unit.
-IDENTIFIERS = {"detector", "version", "tract", "patch", "visit"}
+IDENTIFIERS = {"detector", "version", "tract", "patch", "visit"} | {
+    "partition",
+    "offset",
+}
 
 
 def fields_of(schema):

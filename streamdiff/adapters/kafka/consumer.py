@@ -155,6 +155,12 @@ class KafkaConsumer:
             self._consumer.assign(positions)
 
 
+_TIMESTAMP_TYPES = {
+    ck.TIMESTAMP_CREATE_TIME: "create",
+    ck.TIMESTAMP_LOG_APPEND_TIME: "log_append",
+}
+
+
 def _record(message: ck.Message) -> ConsumedRecord:
     kind, timestamp_ms = message.timestamp()
     # the stubs allow for messages that were never consumed
@@ -166,6 +172,7 @@ def _record(message: ck.Message) -> ConsumedRecord:
         value=message.value(),
         headers=cast("Headers", tuple(message.headers() or ())),
         timestamp_ms=-1 if kind == ck.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        timestamp_type=_TIMESTAMP_TYPES.get(kind, "unknown"),
     )
 
 
