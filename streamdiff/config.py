@@ -136,6 +136,21 @@ class CatalogueSettings(Table):
     )
 
 
+class InjectionSettings(Table):
+    """Synthetic sources, in a second run over a part of all visits."""
+
+    fraction: Annotated[float, Field(ge=0, le=1)] = Field(
+        0, description="of the visits; a visit that gets sources takes twice as long"
+    )
+    n: Count = Field(50, description="sources per image")
+    scale: Literal["snr", "flux", "mag"] = Field(
+        "snr", description="of the brightness: snr | flux | mag"
+    )
+    low: float = 3.0
+    high: float = 30.0
+    seed: int = 0
+
+
 class OutputSettings(Table):
     """What is kept in files, beside the stream."""
 
@@ -202,6 +217,7 @@ class Settings(Table):
     input: InputSettings = Field(default_factory=InputSettings)
     output: OutputSettings = Field(default_factory=OutputSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    injection: InjectionSettings = Field(default_factory=InjectionSettings)
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     plugins: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 

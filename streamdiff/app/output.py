@@ -1,7 +1,9 @@
 """What the service keeps in files, beside the stream."""
 
+import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from streamdiff.adapters.avro.alert import alert_record
@@ -10,12 +12,17 @@ from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.fits.qa import encode_qa
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.model import Alert, ExposureId
+from streamdiff.pipeline.recovery import Recovery
 from streamdiff.pipeline.result import VisitResult
+
+RECOVERY_SUFFIX = "_injected.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFiles:
     """Writes alerts, differences and QA pages of each visit into a folder.
+
+    Of a visit with injected sources there is a table of these.
 
     Attributes
     ----------
@@ -43,6 +50,9 @@ class ResultFiles:
         stem = self.directory / file_stem(result.event.exposure_id)
         if self.alerts:
             write_alerts(stem.with_name(f"{stem.name}.avro"), result.alerts)
+        if result.recovery is not None:
+            path = stem.with_name(f"{stem.name}{RECOVERY_SUFFIX}")
+            write_whole(path, _table(result.recovery))
         if self.differences:
             content = encode_difference(
                 result.products.images.difference,
@@ -52,6 +62,16 @@ class ResultFiles:
             write_whole(stem.with_name(f"{stem.name}.fits"), content)
         if self.qa:
             write_qa(stem, result)
+
+
+def _table(recovery: Recovery) -> bytes:
+    """Return the injected sources as CSV, one per row."""
+    columns = recovery.columns()
+    text = StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(columns)
+    rows.writerows(zip(*(c.tolist() for c in columns.values()), strict=True))
+    return text.getvalue().encode()
 
 
 def file_stem(exposure_id: ExposureId) -> str:

@@ -21,6 +21,7 @@ from streamdiff.model import FluxScale, Provenance
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.inject import Injection, Scale
 from streamdiff.pipeline.rescale import Image, VarianceRescaling
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
@@ -125,6 +126,7 @@ def check(settings: Settings, registry: Registry) -> None:
     template_store(settings)
     sky_map(settings)
     flavours(settings, registry)
+    injection(settings)
     for kind in SINGLE_KINDS:
         build_chosen(settings, registry, kind)
     several = {
@@ -268,9 +270,28 @@ def visit_pipeline(
         exposures=exposure_source(settings, registry, files),
         templates=templates,
         comparison=comparison(settings, registry),
+        injection=injection(settings),
         plugin_names=plugin_names(settings),
         monotonic=time.monotonic,
     )
+
+
+def injection(settings: Settings) -> Injection | None:
+    """Return which sources are injected; `None` for none.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such sources.
+    """
+    chosen = settings.injection
+    if not chosen.fraction:
+        return None
+    values = chosen.model_dump() | {"scale": Scale(chosen.scale)}
+    try:
+        return Injection(**values)
+    except ValueError as err:
+        raise ConfigError(f"[injection] {err}") from err
 
 
 def template_pipeline(

@@ -13,6 +13,7 @@ from streamdiff.model import (
     TemplateUse,
     VisitReady,
 )
+from streamdiff.pipeline.recovery import Recovery
 from streamdiff.stages import Images
 
 
@@ -48,6 +49,8 @@ class VisitResult:
     templates : tuple of TemplateUse
     products : Products or None
         `None` when skipped.
+    recovery : Recovery or None
+        What was found of injected sources, where there were any.
     """
 
     event: VisitReady
@@ -60,6 +63,7 @@ class VisitResult:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     templates: tuple[TemplateUse, ...] = ()
     products: Products | None = None
+    recovery: Recovery | None = None
 
     @classmethod
     def skipped(

@@ -1,13 +1,15 @@
 """From one visit-ready event to its outcome and alerts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from streamdiff.errors import UnprocessableError
 from streamdiff.model import UNUSABLE, Exposure, Reason, Skip, Template, VisitReady
-from streamdiff.pipeline.compare import Comparison
+from streamdiff.pipeline.compare import Comparison, Cover
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.inject import Injection
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.stage import StageCalls
 
@@ -31,6 +33,8 @@ class VisitPipeline:
     exposures : ExposureSource
     templates : TemplateSource
     comparison : Comparison
+    injection : Injection or None
+        Synthetic sources, to see how many are found.
     plugin_names : mapping of str to str
         Stage -> name of its plugin, for messages.
     monotonic : callable
@@ -40,6 +44,7 @@ class VisitPipeline:
     exposures: ExposureSource
     templates: TemplateSource
     comparison: Comparison
+    injection: Injection | None = None
     plugin_names: Mapping[str, str]
     monotonic: Callable[[], float]
 
@@ -67,4 +72,28 @@ class VisitPipeline:
             name=event.template_name,
             version=event.template_version,
         )
-        return self.comparison.run(event, science, cover, calls)
+        result = self.comparison.run(event, science, cover, calls)
+        if self.injection is None or result.products is None:
+            return result
+        result = calls("inject", self._with_recovery, result, science, cover)
+        return replace(result, stage_seconds=dict(calls.seconds))
+
+    def _with_recovery(
+        self, result: VisitResult, science: Exposure, cover: Cover
+    ) -> VisitResult:
+        """Return the result with what a second run finds of injected sources."""
+        if self.injection is None or not self.injection.concerns(science):
+            return result
+        injected = self.injection.into(science)
+        # The times of the stages are those of the visit itself.
+        calls = StageCalls(monotonic=self.monotonic, names=self.plugin_names)
+        try:
+            again = self.comparison.run(result.event, injected.exposure, cover, calls)
+        except UnprocessableError:
+            # The visit itself is good.
+            return result
+        if again.products is None:
+            return result
+        recovery = injected.recovered(again.products)
+        metrics = {**result.metrics, **recovery.metrics}
+        return replace(result, metrics=metrics, recovery=recovery)

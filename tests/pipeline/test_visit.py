@@ -28,6 +28,7 @@ from streamdiff.model import (
 )
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.inject import Injection
 from streamdiff.pipeline.visit import VisitPipeline
 from streamdiff.stages import Registration
 from streamdiff.testing import PointSource, Scene
@@ -242,3 +243,39 @@ def test_a_psf_estimator_must_return_a_psf():
     unknown = SCIENCE.with_psf(UnknownPsf())
     with pytest.raises(PluginContractError, match="my_psf"):
         pipeline(science=unknown, psf=Returns(3))(EVENT)
+
+
+def test_injected_sources_leave_the_alerts_as_they_are():
+    plain = pipeline()(EVENT)
+    result = replace(pipeline(), injection=Injection(n=3))(EVENT)
+    assert [a.dia_source for a in result.alerts] == [a.dia_source for a in plain.alerts]
+    assert result.recovery.x.size == result.metrics["n_injected"] == 3
+    assert set(result.stage_seconds) == {*plain.stage_seconds, "inject"}
+    assert plain.recovery is None
+
+
+def test_visits_without_injected_sources_are_compared_once():
+    never = Injection(fraction=0.0)
+    result = replace(pipeline(), injection=never)(EVENT)
+    assert result.recovery is None
+    assert "n_injected" not in result.metrics
+
+
+class OnlyOnce:
+    """A subtractor that fails from the second time on."""
+
+    calls = 0
+
+    def subtract(self, science, template):
+        self.calls += 1
+        if self.calls > 1:
+            raise SubtractionError("no more")
+        return subtracted()
+
+
+def test_a_failure_with_injected_sources_is_none_of_the_visit():
+    injecting = replace(pipeline(subtract=OnlyOnce()), injection=Injection(n=3))
+    result = injecting(EVENT)
+    assert result.outcome is Outcome.PROCESSED
+    assert len(result.alerts) == 1
+    assert result.recovery is None
