@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "subtract": ("subtract", "Subtract a template from one image."),
         "coadd": ("coadd", "Coadd exposures into a template."),
         "publish": ("publish", "Publish events."),
+        "replay": ("replay", "Process archived events again, or send them again."),
         "plugins": ("plugins", "Show the plugins that are installed."),
         "config": ("config", "Check a configuration, or print an example."),
     }

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from streamdiff.app.demo.run import Progress
+from streamdiff.app.progress import Progress
 
 LINES_PER_PHASE = 4
 
@@ -33,7 +33,7 @@ def shown_progress(console: Console) -> Iterator[Progress]:
 
 @dataclass(slots=True)
 class _Bars:
-    """Shows the phases of the demo as bars."""
+    """Shows the phases as bars."""
 
     bars: Bars
     tasks: dict[str, TaskID] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class _Bars:
 
 @dataclass(slots=True)
 class _Lines:
-    """Tells the phases of the demo in lines, a few per phase."""
+    """Tells the phases in lines, a few per phase."""
 
     totals: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)

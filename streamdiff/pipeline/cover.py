@@ -23,7 +23,7 @@ from streamdiff.model import (
     TemplateUse,
 )
 from streamdiff.pipeline.stage import checked_warp
-from streamdiff.ports import TemplateStore
+from streamdiff.ports import TemplateReader
 from streamdiff.stages import Warper
 
 
@@ -33,12 +33,12 @@ class TemplateCover:
 
     Attributes
     ----------
-    store : TemplateStore
+    store : TemplateReader
     skymap : Tessellation
     warper : Warper
     """
 
-    store: TemplateStore
+    store: TemplateReader
     skymap: Tessellation
     warper: Warper
 

@@ -4,7 +4,12 @@ Adapters implement these Protocols; nothing below `streamdiff.adapters` knows
 Kafka, FITS, a process or a file system.
 """
 
-from streamdiff.ports.storage import ExposureSpool, Files, TemplateStore
+from streamdiff.ports.storage import (
+    ExposureSpool,
+    Files,
+    TemplateReader,
+    TemplateStore,
+)
 from streamdiff.ports.stream import (
     AssignedCallback,
     Clock,
@@ -48,6 +53,7 @@ __all__ = [
     "OutgoingRecord",
     "PartitionsCallback",
     "Producer",
+    "TemplateReader",
     "TemplateStore",
     "TopicPartition",
     "Transport",

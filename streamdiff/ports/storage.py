@@ -41,12 +41,28 @@ class ExposureSpool(Sequence[Exposure]):
         """
 
 
-class TemplateStore(Protocol):
-    """Immutable, numbered versions of coadded templates."""
+class TemplateReader(Protocol):
+    """Read access to immutable, numbered versions of coadded templates."""
 
     def newest(self, template_id: TemplateId) -> int | None:
         """Return the highest version that has a coadd; `None` if there is none."""
         ...
+
+    def load(self, template_id: TemplateId, version: int) -> Coadd | None:
+        """Return one version; `None` if there is no such version.
+
+        Raises
+        ------
+        ChecksumMismatchError
+            If the stored bytes have changed.
+        StoreUnavailableError
+            If the storage does not answer.
+        """
+        ...
+
+
+class TemplateStore(TemplateReader, Protocol):
+    """Keeps the versions of coadded templates, and what they are made of."""
 
     def last(self, template_id: TemplateId) -> int:
         """Return the last number in use, with or without a coadd; 0 for none."""
@@ -63,18 +79,6 @@ class TemplateStore(Protocol):
         """Return the events of the exposures that the next version grows from.
 
         Those of the newest version, or those that are held since.
-        """
-        ...
-
-    def load(self, template_id: TemplateId, version: int) -> Coadd | None:
-        """Return one version; `None` if there is no such version.
-
-        Raises
-        ------
-        ChecksumMismatchError
-            If the stored bytes have changed.
-        StoreUnavailableError
-            If the storage does not answer.
         """
         ...
 

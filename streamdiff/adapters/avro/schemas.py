@@ -82,7 +82,22 @@ def _load(record: str, version: Version) -> Schema:
     path = schema_file(record, version)
     if not path.is_file():
         raise LookupError(f"no schema {path.name} in {path.parent}")
-    return cast(Schema, fastavro.schema.load_schema(str(path)))
+    return cast(Schema, _ordered(fastavro.schema.load_schema(str(path))))
+
+
+def _ordered(part: Any) -> Any:  # noqa: ANN401 (a part of a schema)
+    """Return a part of a schema with its keys in one order.
+
+    That in which fastavro leaves them differs from process to process, and so would
+    the bytes of containers, which hold their schema.
+    """
+    match part:
+        case dict():
+            return {key: _ordered(part[key]) for key in sorted(part)}
+        case list():
+            return [_ordered(item) for item in part]
+        case _:
+            return part
 
 
 def schema_id(record: str, *, offset: int = 0, version: Version | None = None) -> int:

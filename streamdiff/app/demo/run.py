@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +17,7 @@ from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.files import template_update, write_exposures
 from streamdiff.app.demo.score import VisitScore, score_visit
+from streamdiff.app.progress import Progress
 from streamdiff.app.service import Service, embedded_partitions
 from streamdiff.app.topics import Topics
 from streamdiff.app.wiring import sky_map
@@ -47,18 +48,6 @@ PATCH_PER_IMAGE = 1.66
 SUBTRACTORS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {"al": {}, "zogy": {"matched_template": True}}
 )
-
-
-class Progress(Protocol):
-    """Shows how far each phase of the demo is."""
-
-    def begin(self, phase: str, total: int) -> None:
-        """Begin a phase of so many steps."""
-        ...
-
-    def advance(self, phase: str, done: int) -> None:
-        """Tell how many steps are done."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

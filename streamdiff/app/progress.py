@@ -1,0 +1,15 @@
+"""How far long work is, told to whoever shows it."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Shows how far each phase of some work is."""
+
+    def begin(self, phase: str, total: int) -> None:
+        """Begin a phase of so many steps."""
+        ...
+
+    def advance(self, phase: str, done: int) -> None:
+        """Tell how many steps are done."""
+        ...

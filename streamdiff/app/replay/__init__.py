@@ -1,0 +1,1 @@
+"""Replays of archived event logs: in this process, or into topics."""

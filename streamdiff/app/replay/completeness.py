@@ -1,0 +1,139 @@
+"""How many of the injected sources were found, and with which fluxes."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdiff.app.output import RECOVERY_SUFFIX
+from streamdiff.imaging.noise import robust_std
+
+# Edges of the bins of the ideal signal over noise.
+SNR_EDGES = (0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 15.0, 20.0, 30.0, 60.0, np.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletenessBin:
+    """The injected sources of a range of brightness.
+
+    Attributes
+    ----------
+    low, high : float
+        Ideal signal over noise in the science image.
+    n, n_found : int
+    flux_ratio : float
+        Median of measured over true flux, at the true positions; NaN for none.
+    pull_std : float
+        Robust scatter of the errors of these fluxes over what they claim to be.
+    """
+
+    low: float
+    high: float
+    n: int
+    n_found: int
+    flux_ratio: float
+    pull_std: float
+
+    @property
+    def completeness(self) -> float:
+        """Return the part that was found."""
+        return self.n_found / self.n
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the completeness (Wilson's, at 1 sigma)."""
+        p, n = self.completeness, self.n
+        return float(np.sqrt(p * (1 - p) / n + 1 / (4 * n**2)) / (1 + 1 / n))
+
+
+def read_recovery(directory: Path) -> dict[str, NDArray[np.float64]]:
+    """Return the injected sources of all visits that a replay wrote into a folder."""
+    columns: dict[str, list[float]] = {}
+    for path in sorted(directory.glob(f"*{RECOVERY_SUFFIX}")):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                for name, text in row.items():
+                    value = float(text == "True") if text in _BOOLEANS else float(text)
+                    columns.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in columns.items()}
+
+
+_BOOLEANS = ("True", "False")
+
+
+def completeness(
+    recovery: Mapping[str, NDArray[np.float64]],
+) -> tuple[CompletenessBin, ...]:
+    """Return the bins that have sources, faint ones first."""
+    if not recovery:
+        return ()
+    which = np.digitize(recovery["snr"], SNR_EDGES) - 1
+    return tuple(
+        _bin(SNR_EDGES[i], SNR_EDGES[i + 1], recovery, which == i)
+        for i in np.unique(which).tolist()
+    )
+
+
+def _bin(
+    low: float,
+    high: float,
+    recovery: Mapping[str, NDArray[np.float64]],
+    inside: NDArray[np.bool_],
+) -> CompletenessBin:
+    flux, forced, error = (
+        recovery[name][inside] for name in ("flux", "forced_flux", "forced_flux_error")
+    )
+    measured = np.isfinite(forced) & (error > 0)
+    ratio, pulls = (
+        forced[measured] / flux[measured],
+        (forced - flux)[measured] / error[measured],
+    )
+    return CompletenessBin(
+        low=low,
+        high=high,
+        n=int(inside.sum()),
+        n_found=int(recovery["is_found"][inside].sum()),
+        flux_ratio=float(np.median(ratio)) if ratio.size else float("nan"),
+        pull_std=robust_std(pulls),
+    )
+
+
+def completeness_picture(
+    curves: Mapping[str, Sequence[CompletenessBin]],
+) -> bytes:
+    """Return a PNG of the completeness against signal over noise, one curve a name."""
+    # What draws no picture is not to wait for matplotlib.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, bins in curves.items():
+        middle = [np.sqrt(max(b.low, 1.0) * min(b.high, 2 * b.low + 2)) for b in bins]
+        axes.errorbar(
+            middle,
+            [b.completeness for b in bins],
+            yerr=[b.error for b in bins],
+            marker="o",
+            capsize=3,
+            label=f"{name} ({_total(bins)} sources)",
+        )
+    axes.set(
+        xscale="log",
+        xlabel="ideal signal over noise in the science image",
+        ylabel="part of the injected sources that is found",
+        ylim=(-0.03, 1.03),
+    )
+    axes.grid(alpha=0.3)
+    if curves:
+        axes.legend()
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def _total(bins: Iterable[CompletenessBin]) -> int:
+    return sum(b.n for b in bins)

@@ -1,0 +1,104 @@
+"""Records of a log through an executor, without a stream: as fast as it works."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from streamdiff.ports import (
+    ConsumedRecord,
+    Executor,
+    Failure,
+    Finished,
+    TopicPartition,
+    WorkOrder,
+)
+
+# Records that are read ahead, so that every worker finds a partition of its own.
+LOOK_AHEAD = 1000
+
+Answer = tuple[ConsumedRecord, Finished | Failure]
+
+
+def replayed(
+    records: Iterable[ConsumedRecord],
+    executor: Executor,
+    *,
+    timeout_s: float,
+    max_attempts: int,
+) -> Iterator[Answer]:
+    """Yield what the work on each record came to, as it ends.
+
+    One record of a partition is in work at a time, in their order; partitions are
+    worked on side by side. What may succeed at another try gets one, at once.
+
+    Parameters
+    ----------
+    records : iterable of ConsumedRecord
+        Read no more than `LOOK_AHEAD` ahead.
+    executor : Executor
+        Started.
+    timeout_s : float
+        Work on one record is cut off after this time.
+    max_attempts : int
+
+    Raises
+    ------
+    StreamError
+        If the executor is broken.
+    """
+    queue = _Queue(records)
+    in_work: dict[Future[Finished | Failure], WorkOrder] = {}
+    while True:
+        while len(in_work) < executor.workers:
+            record = queue.take()
+            if record is None:
+                break
+            order = WorkOrder(record=record, attempt=1)
+            in_work[executor.submit(order, timeout_s=timeout_s)] = order
+        if not in_work:
+            return
+        done, _ = wait(in_work, return_when=FIRST_COMPLETED)
+        for future in done:
+            order, result = in_work.pop(future), future.result()
+            again = isinstance(result, Failure) and result.retryable
+            if again and order.attempt < max_attempts:
+                order = WorkOrder(record=order.record, attempt=order.attempt + 1)
+                in_work[executor.submit(order, timeout_s=timeout_s)] = order
+                continue
+            queue.release(order.record.topic_partition)
+            yield order.record, result
+
+
+class _Queue:
+    """Records by partition; of each, the next one once the last is done."""
+
+    def __init__(self, records: Iterable[ConsumedRecord]) -> None:
+        self._source = iter(records)
+        self._waiting: dict[TopicPartition, deque[ConsumedRecord]] = {}
+        self._n_waiting = 0
+        self._busy: set[TopicPartition] = set()
+
+    def take(self) -> ConsumedRecord | None:
+        """Return a record of a partition that has none in work, if there is one."""
+        self._fill()
+        free = next((p for p in self._waiting if p not in self._busy), None)
+        if free is None:
+            return None
+        record = self._waiting[free].popleft()
+        if not self._waiting[free]:
+            del self._waiting[free]
+        self._n_waiting -= 1
+        self._busy.add(free)
+        return record
+
+    def release(self, partition: TopicPartition) -> None:
+        """Let the next record of a partition be taken."""
+        self._busy.remove(partition)
+
+    def _fill(self) -> None:
+        while self._n_waiting < LOOK_AHEAD:
+            record = next(self._source, None)
+            if record is None:
+                return
+            self._waiting.setdefault(record.topic_partition, deque()).append(record)
+            self._n_waiting += 1
