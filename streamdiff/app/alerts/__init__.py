@@ -1,0 +1,1 @@
+"""Alerts that were written: read, compared, listed, and shown on a page."""
