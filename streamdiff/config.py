@@ -160,6 +160,9 @@ class OutputSettings(Table):
     qa: bool = Field(
         default=False, description="a page and tables on the matching, per visit"
     )
+    filtered: bool = Field(
+        default=False, description="a FITS table per visit of what [filters] dropped"
+    )
 
 
 class PipelineSettings(Table):
@@ -202,11 +205,43 @@ class PipelineSettings(Table):
     max_variance_scale: Annotated[float, Field(gt=1)] = Field(
         10, description="planes that are wrong by more fail the visit"
     )
+    max_residual_mean: Positive = Field(
+        0.2, description="what is left of stars, over their light; more fails the visit"
+    )
+    max_residual_stdev: Positive = Field(
+        0.4, description="the same for its scatter from star to star"
+    )
+    sky_sources: Annotated[int, Field(ge=0)] = Field(
+        0, description="empty places that are measured like DiaSources, for metrics"
+    )
+    match_radius_arcsec: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="of DiaSources to stars of the catalogue; 0: no matching"
+    )
+    match_own_stars: bool = Field(
+        default=False, description="match the stars of the science image itself, too"
+    )
 
     def name(self, kind: str) -> str:
         """Return the plugin chosen for a kind that has one plugin."""
         chosen: str = getattr(self, "register_" if kind == "register" else kind)
         return chosen
+
+
+class FilterSettings(Table):
+    """Which DiaSources become no alerts."""
+
+    bad_flags: tuple[str, ...] = Field(
+        (), description="columns none of which may be true, as pixelFlags_badCenter"
+    )
+    max_trail_rate_arcsec_s: Positive = Field(
+        0.41667, description="longer trails are satellites; inf: none is"
+    )
+    min_science_snr: float = Field(
+        float("-inf"), description="of the flux on the science image, such as -2"
+    )
+    min_reliability: Annotated[float, Field(ge=0, le=1)] = Field(
+        0, description="of DiaSources with a score"
+    )
 
 
 class Settings(Table):
@@ -218,6 +253,7 @@ class Settings(Table):
     output: OutputSettings = Field(default_factory=OutputSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
     injection: InjectionSettings = Field(default_factory=InjectionSettings)
+    filters: FilterSettings = Field(default_factory=FilterSettings)
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     plugins: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
@@ -239,7 +275,12 @@ class Settings(Table):
         """Return 16 hexadecimal digits that change with what changes results."""
         relevant = self.model_dump(
             mode="json",
-            include={"pipeline": True, "plugins": True, "store": {"flavours"}},
+            include={
+                "pipeline": True,
+                "filters": True,
+                "plugins": True,
+                "store": {"flavours"},
+            },
         )
         text = json.dumps(relevant, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -277,6 +318,8 @@ PLUGIN_TABLES = frozenset(
     {*PipelineSettings.model_fields}
     - {"flux_scale", "min_template_coverage"}
     - {"rescale_variance", "max_variance_scale"}
+    - {"max_residual_mean", "max_residual_stdev", "sky_sources"}
+    - {"match_radius_arcsec", "match_own_stars"}
     - {"register_"}
 ) | {"register", "decode"}
 

@@ -26,6 +26,8 @@ Skipping on purpose is an outcome (`streamdiff.model.Skip`), never an error.
 Messages say what is wrong, where, and what to do about it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -90,9 +92,12 @@ class UnprocessableError(StreamdiffError):
     reason : str
         Reason code of the failed outcome, from the closed list of
         `streamdiff.model.Reason`.
+    metrics : mapping of str to float
+        What was measured before.
     """
 
     reason: ClassVar[str] = "internal"
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
 class UndecodableError(UnprocessableError):

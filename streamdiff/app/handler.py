@@ -15,6 +15,7 @@ from streamdiff.model import (
     TemplateUpdate,
     VisitReady,
 )
+from streamdiff.pipeline.gate import BadDifferenceError
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import VisitPipeline
@@ -77,7 +78,11 @@ class EventHandler:
 
     def _visit(self, event: VisitReady, order: WorkOrder) -> Finished:
         self.reporter.observers.visit_started(event)
-        result = self._stale(event, order.record) or self.visits(event)
+        try:
+            result = self._stale(event, order.record) or self.visits(event)
+        except BadDifferenceError as err:
+            self.results.keep(err.result)
+            raise
         self.results.keep(result)
         report = self.reporter.visit(event, result, attempts=order.attempt)
         return Finished(

@@ -10,8 +10,9 @@ from streamdiff.adapters.avro.alert import alert_record
 from streamdiff.adapters.avro.container import container_bytes
 from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.fits.qa import encode_qa
+from streamdiff.adapters.fits.table import encode_table
 from streamdiff.adapters.whole_file import write_whole
-from streamdiff.model import Alert, ExposureId
+from streamdiff.model import Alert, ExposureId, Outcome
 from streamdiff.pipeline.recovery import Recovery
 from streamdiff.pipeline.result import VisitResult
 
@@ -22,13 +23,14 @@ RECOVERY_SUFFIX = "_injected.csv"
 class ResultFiles:
     """Writes alerts, differences and QA pages of each visit into a folder.
 
-    Of a visit with injected sources there is a table of these.
+    Of a visit with injected sources there is a table of these. Of a visit that failed
+    for its difference, there are difference and page.
 
     Attributes
     ----------
     directory : Path or None
         `None` to write nothing.
-    alerts, differences, qa : bool
+    alerts, differences, qa, filtered : bool
         What is written.
     """
 
@@ -36,6 +38,7 @@ class ResultFiles:
     alerts: bool
     differences: bool
     qa: bool = False
+    filtered: bool = False
 
     def keep(self, result: VisitResult) -> None:
         """Write the files of one visit; writing them again changes nothing.
@@ -48,7 +51,11 @@ class ResultFiles:
         if self.directory is None or result.products is None:
             return
         stem = self.directory / file_stem(result.event.exposure_id)
-        if self.alerts:
+        processed = result.outcome is Outcome.PROCESSED
+        if self.filtered and processed:
+            content = encode_table(result.products.filtered, "FILTERED")
+            write_whole(stem.with_name(f"{stem.name}_filtered.fits"), content)
+        if self.alerts and processed:
             write_alerts(stem.with_name(f"{stem.name}.avro"), result.alerts)
         if result.recovery is not None:
             path = stem.with_name(f"{stem.name}{RECOVERY_SUFFIX}")

@@ -133,6 +133,7 @@ class Reporter:
                 outcome=Outcome.FAILED,
                 reason=failure.reason,
                 detail=short_message(failure.message) or None,
+                metrics=failure.metrics,
                 provenance=self.provenance,
                 attempts=attempts,
                 finished_at=self._now(),

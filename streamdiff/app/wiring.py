@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +18,17 @@ from streamdiff.adapters.template_store import FsspecTemplateStore, Keep
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.skymap import SkyMap, Tessellation
-from streamdiff.model import FluxScale, Provenance
+from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.filters import Filters
+from streamdiff.pipeline.gate import ResidualGate
 from streamdiff.pipeline.inject import Injection, Scale
+from streamdiff.pipeline.match_stars import StarMatching
 from streamdiff.pipeline.rescale import Image, VarianceRescaling
+from streamdiff.pipeline.search import Search
+from streamdiff.pipeline.sky_sources import SkySources
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
 from streamdiff.plugins import Registry
@@ -127,6 +133,7 @@ def check(settings: Settings, registry: Registry) -> None:
     sky_map(settings)
     flavours(settings, registry)
     injection(settings)
+    filters(settings, registry)
     for kind in SINGLE_KINDS:
         build_chosen(settings, registry, kind)
     several = {
@@ -188,17 +195,37 @@ def exposure_source(
 
 def comparison(settings: Settings, registry: Registry) -> Comparison:
     """Return the chosen stages from registration to association."""
-    kinds = ("register", "subtract", "decorrelate", "find", "score", "associate")
+    pipeline = settings.pipeline
+    kinds = ("register", "subtract", "decorrelate")
     return Comparison(
+        **{kind: build_chosen(settings, registry, kind) for kind in kinds},
+        search=search(settings, registry),
+        rescale=variance_rescaling(settings),
+        gate=ResidualGate(
+            max_mean=pipeline.max_residual_mean, max_stdev=pipeline.max_residual_stdev
+        ),
+        min_template_coverage=pipeline.min_template_coverage,
+        flux_scale=FluxScale(pipeline.flux_scale),
+        provenance=provenance(settings, registry),
+    )
+
+
+def search(settings: Settings, registry: Registry) -> Search:
+    """Return the chosen stages from detection to association."""
+    pipeline = settings.pipeline
+    kinds = ("find", "score", "associate")
+    return Search(
         **{kind: build_chosen(settings, registry, kind) for kind in kinds},
         measure={
             name: build(settings, registry, "measure", name)
-            for name in settings.pipeline.measure
+            for name in pipeline.measure
         },
-        rescale=variance_rescaling(settings),
-        min_template_coverage=settings.pipeline.min_template_coverage,
-        flux_scale=FluxScale(settings.pipeline.flux_scale),
-        provenance=provenance(settings, registry),
+        match=StarMatching(
+            radius_arcsec=pipeline.match_radius_arcsec,
+            own_stars=pipeline.match_own_stars,
+        ),
+        filters=filters(settings, registry),
+        sky_sources=SkySources(n=pipeline.sky_sources),
     )
 
 
@@ -207,6 +234,34 @@ def variance_rescaling(settings: Settings) -> VarianceRescaling:
     chosen = settings.pipeline.rescale_variance
     return VarianceRescaling(
         images=_RESCALED[chosen], limit=settings.pipeline.max_variance_scale
+    )
+
+
+def filters(settings: Settings, registry: Registry) -> Filters:
+    """Return which DiaSources become no alerts.
+
+    Raises
+    ------
+    ConfigError
+        If a flag is a column that nothing measures.
+    """
+    chosen = settings.filters
+    measured = {column.name for column in DETECTION_COLUMNS}
+    for name in settings.pipeline.measure:
+        measurer = build(settings, registry, "measure", name)
+        measured |= {column.name for column in measurer.columns}
+    for flag in chosen.bad_flags:
+        if flag not in measured:
+            near = get_close_matches(flag, measured) or ["its measurer is not chosen"]
+            raise ConfigError(
+                f"[filters] bad_flags: no column {flag!r} is measured; closest: "
+                f"{', '.join(near)}"
+            )
+    return Filters(
+        bad_flags=chosen.bad_flags,
+        max_trail_rate=chosen.max_trail_rate_arcsec_s,
+        min_science_snr=chosen.min_science_snr,
+        min_reliability=chosen.min_reliability,
     )
 
 

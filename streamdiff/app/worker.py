@@ -67,4 +67,5 @@ def _result_files(settings: Settings) -> ResultFiles:
         alerts=output.alerts,
         differences=output.differences,
         qa=output.qa,
+        filtered=output.filtered,
     )

@@ -12,6 +12,7 @@ from streamdiff.app.single import Workbench
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
 from streamdiff.errors import UnprocessableError
+from streamdiff.pipeline.gate import BadDifferenceError
 from streamdiff.pipeline.result import VisitResult
 
 
@@ -39,11 +40,28 @@ def command(
     """Subtract TEMPLATE, which may have another WCS, from SCIENCE."""
     settings = _with_subtractor(read_settings(config), name)
     bench = Workbench(settings=settings, registry=find_plugins())
-    result = bench.subtract(science, template, catalogue=catalogue)
+    try:
+        result = bench.subtract(science, template, catalogue=catalogue)
+    except BadDifferenceError as err:
+        _write(output, err.result, alerts=None, qa=qa)
+        raise
     if result.products is None:
         raise UnprocessableError(
             f"{science}: skipped: {result.reason}: {result.detail}"
         )
+    _write(output, result, alerts=alerts, qa=qa)
+    click.echo(_summary(output, result))
+
+
+def _with_subtractor(settings: Settings, name: str | None) -> Settings:
+    if name is None:
+        return settings
+    pipeline = settings.pipeline.model_copy(update={"subtract": name})
+    return settings.model_copy(update={"pipeline": pipeline})
+
+
+def _write(output: Path, result: VisitResult, *, alerts: Path | None, qa: bool) -> None:
+    assert result.products is not None  # noqa: S101 (for the type checker)
     products = result.products
     write_whole(
         output,
@@ -58,14 +76,6 @@ def command(
         write_alerts(alerts, result.alerts)
     if qa:
         write_qa(output.with_suffix(""), result)
-    click.echo(_summary(output, result))
-
-
-def _with_subtractor(settings: Settings, name: str | None) -> Settings:
-    if name is None:
-        return settings
-    pipeline = settings.pipeline.model_copy(update={"subtract": name})
-    return settings.model_copy(update={"pipeline": pipeline})
 
 
 def _summary(output: Path, result: VisitResult) -> str:

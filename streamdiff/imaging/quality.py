@@ -22,6 +22,8 @@ from streamdiff.model.psf import fwhm, noise_equivalent_area
 # AB magnitude of 1 nJy: 3631 Jy have magnitude 0.
 AB_NANOJANSKY = 31.4
 _LIMIT_SNR = 5.0
+# Fewer tell little: the image is searched for others.
+_FEW_STARS = 10
 _MAX_STARS = 200
 # So many pixels know a level to a thousandth.
 _MAX_PIXELS = 1_000_000
@@ -36,10 +38,13 @@ class FootprintRatio:
     ----------
     mean, std : float
         Over the stars; NaN without any.
+    n_stars : int
+        How many there are.
     """
 
     mean: float
     std: float
+    n_stars: int
 
 
 def quality(
@@ -79,16 +84,17 @@ def star_quality(difference: Difference, science: Exposure) -> dict[str, float]:
     Notes
     -----
     ``difference_footprint_ratio_{mean,stdev}``, see `footprint_ratio`, of the kernel
-    candidates, or else of the brightest stars of the science image; left out if
-    there are none.
+    candidates, or else, where these are few, of the brightest stars of the science
+    image; left out if there are none. ``n_residual_stars``: how many.
     """
     ratio = footprint_ratio(difference, science, *_stars(difference, science))
-    return _known(
-        {
-            "difference_footprint_ratio_mean": ratio.mean,
-            "difference_footprint_ratio_stdev": ratio.std,
-        }
-    )
+    if not ratio.n_stars:
+        return {}
+    return {
+        "difference_footprint_ratio_mean": ratio.mean,
+        "difference_footprint_ratio_stdev": ratio.std,
+        "n_residual_stars": float(ratio.n_stars),
+    }
 
 
 def limiting_flux(exposure: Exposure, *, snr: float = _LIMIT_SNR) -> float:
@@ -144,7 +150,7 @@ def footprint_ratio(
     n = inside.sum(axis=(1, 2))
     seen = n > 0
     if not seen.any():
-        return FootprintRatio(mean=float("nan"), std=float("nan"))
+        return FootprintRatio(mean=float("nan"), std=float("nan"), n_stars=0)
     left, light = (
         np.where(inside, np.abs(plane[pixels]), 0).sum(axis=(1, 2), dtype=float)[seen]
         / n[seen]
@@ -152,7 +158,9 @@ def footprint_ratio(
     )
     light = np.maximum(light * _to_difference(difference), np.finfo(float).tiny)
     ratios = np.abs(left - _mean_noise(difference)) / light
-    return FootprintRatio(mean=float(ratios.mean()), std=float(ratios.std()))
+    return FootprintRatio(
+        mean=float(ratios.mean()), std=float(ratios.std()), n_stars=len(ratios)
+    )
 
 
 def _known(values: dict[str, float]) -> dict[str, float]:
@@ -163,11 +171,14 @@ def _stars(
     difference: Difference, science: Exposure
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     candidates = difference.kernel_candidates
-    if candidates is not None and len(candidates):
+    n_candidates = 0 if candidates is None else len(candidates)
+    if candidates is not None and n_candidates >= _FEW_STARS:
         return candidates.x[:_MAX_STARS], candidates.y[:_MAX_STARS]
     stars = known_stars(science)
     if not len(stars):
         stars = find_stars(science, max_stars=_MAX_STARS, keep_blended=False)
+    if candidates is not None and n_candidates >= len(stars):
+        return candidates.x, candidates.y
     return stars.x[:_MAX_STARS], stars.y[:_MAX_STARS]
 
 

@@ -113,6 +113,20 @@ class DiaSources:
         rows = np.asarray(rows)
         return DiaSources(self.columns, {n: v[rows] for n, v in self.values.items()})
 
+    def joined(self, other: "DiaSources") -> "DiaSources":
+        """Return the rows of this table, and then those of another.
+
+        Raises
+        ------
+        KeyError
+            If the other one lacks a column of this one.
+        """
+        values = {
+            name: np.concatenate([column, other[name]])
+            for name, column in self.values.items()
+        }
+        return DiaSources(self.columns, values)
+
     def row(self, index: int) -> dict[str, Any]:
         """Return one row as Python values."""
         return {name: self.values[name][index].item() for name in self.values}

@@ -42,6 +42,7 @@ def identified(event: VisitReady, sources: DiaSources, wcs: WCS) -> DiaSources:
     """Return the table with ids, the fields of the exposure, and sky positions.
 
     Sky positions that a plugin has measured are kept; all others are those of x, y.
+    A part of a table that has them keeps its ids, which tell the rank in the whole.
 
     Raises
     ------
@@ -54,6 +55,8 @@ def identified(event: VisitReady, sources: DiaSources, wcs: WCS) -> DiaSources:
             f"{event.exposure_id}: x and y of a DiaSource must be finite; where no "
             "centroid can be measured the peak is kept"
         )
+    if all(column.name in sources for column in (*IDENTITY_COLUMNS, *SKY_COLUMNS)):
+        return sources
     n = len(sources)
     sources = sources.with_columns(
         IDENTITY_COLUMNS,

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from streamdiff.errors import UnprocessableError
 from streamdiff.imaging.quality import quality, star_quality
 from streamdiff.model import (
-    Column,
     DiaSources,
     Difference,
     Exposure,
@@ -15,31 +15,21 @@ from streamdiff.model import (
     Reason,
     Skip,
     Template,
+    TemplateUse,
     VisitReady,
 )
-from streamdiff.pipeline.alerts import identified, make_alerts
+from streamdiff.pipeline.alerts import make_alerts
+from streamdiff.pipeline.filters import count_reasons
+from streamdiff.pipeline.gate import BadDifferenceError, ResidualGate
 from streamdiff.pipeline.rescale import VarianceRescaling
 from streamdiff.pipeline.result import Products, VisitResult
+from streamdiff.pipeline.search import Search
 from streamdiff.pipeline.stage import (
     StageCalls,
-    checked_detections,
     checked_difference,
     checked_registration,
-    with_measured,
 )
-from streamdiff.stages import (
-    Associator,
-    Decorrelator,
-    Images,
-    Measurer,
-    Registrar,
-    Scorer,
-    SourceFinder,
-    Subtractor,
-)
-
-RELIABILITY = Column("reliability", "f4", "", "Machine score: 0 bogus, 1 real")
-OBJECT_ID = Column("diaObjectId", "i8", "", "Identifier of the DiaObject; 0: none")
+from streamdiff.stages import Decorrelator, Images, Registrar, Subtractor
 
 # Gives the template on the pixels of an exposure.
 Cover = Callable[[Exposure], Template | Skip]
@@ -52,15 +42,14 @@ class Comparison:
     Attributes
     ----------
     subtract : Subtractor
-    find : SourceFinder
-    measure : mapping of str to Measurer
-        By name, in the order in which they run.
+    search : Search
+        For what changed.
     register : Registrar or None
     decorrelate : Decorrelator or None
-    score : Scorer or None
-    associate : Associator or None
     rescale : VarianceRescaling
         Of the variance planes, before the images are matched.
+    gate : ResidualGate
+        What the difference may leave of stars.
     min_template_coverage : float
         Smallest covered fraction of an image, in [0, 1].
     flux_scale : FluxScale
@@ -69,13 +58,11 @@ class Comparison:
     """
 
     subtract: Subtractor
-    find: SourceFinder
-    measure: Mapping[str, Measurer]
+    search: Search
     register: Registrar | None = None
     decorrelate: Decorrelator | None = None
-    score: Scorer | None = None
-    associate: Associator | None = None
     rescale: VarianceRescaling = field(default_factory=VarianceRescaling)
+    gate: ResidualGate = field(default_factory=ResidualGate)
     min_template_coverage: float
     flux_scale: FluxScale
     provenance: Provenance
@@ -92,12 +79,28 @@ class Comparison:
         RetryableError
             If it may succeed a little later.
         """
+        metrics: dict[str, float] = {}
+        try:
+            return self._compared(event, science, cover, calls, metrics)
+        except UnprocessableError as err:
+            err.metrics = {**metrics, **err.metrics}
+            raise
+
+    def _compared(
+        self,
+        event: VisitReady,
+        science: Exposure,
+        cover: Cover,
+        calls: StageCalls,
+        metrics: dict[str, float],
+    ) -> VisitResult:
+        """Return the result; metrics are added as they are known."""
         template = calls("template", cover, science)
         if not isinstance(template, Skip):
             template = self._covering(template)
         if isinstance(template, Skip):
             return VisitResult.skipped(event, template, calls.seconds)
-        metrics = {"template_coverage": template.coverage}
+        metrics["template_coverage"] = template.coverage
         if science.stars is not None:
             metrics["n_catalogue_stars"] = float(len(science.stars))
         if self.register is not None:
@@ -112,25 +115,61 @@ class Comparison:
         difference = self._difference(science, sky, calls)
         if isinstance(difference, Skip):
             return VisitResult.skipped(event, difference, calls.seconds)
-        products = self._products(event, science, sky, difference, calls)
-        difference = products.images.difference
+        metrics.update(difference.metrics)
         metrics.update(calls("quality", quality, difference, science, sky))
+        images = Images(difference=difference, science=science, template=sky)
+        self._require_good(event, images, template, calls, metrics)
+        products, counts = self.search.run(event, images, calls)
+        return self._processed(
+            event, products, template.uses, calls, {**metrics, **counts}
+        )
+
+    def _require_good(
+        self,
+        event: VisitReady,
+        images: Images,
+        template: Template,
+        calls: StageCalls,
+        metrics: Mapping[str, float],
+    ) -> None:
+        if problem := self.gate.problem(images.difference):
+            result = VisitResult(
+                event=event,
+                outcome=Outcome.FAILED,
+                reason=Reason.BAD_SUBTRACTION,
+                detail=problem,
+                metrics=dict(metrics),
+                stage_seconds=dict(calls.seconds),
+                templates=template.uses,
+                products=Products(images=images, sources=DiaSources.empty()),
+            )
+            raise BadDifferenceError(problem, result)
+
+    def _processed(
+        self,
+        event: VisitReady,
+        products: Products,
+        uses: tuple[TemplateUse, ...],
+        calls: StageCalls,
+        metrics: Mapping[str, float],
+    ) -> VisitResult:
         alerts = calls(
             "alerts",
             make_alerts,
             event,
             products.sources,
             products.images,
-            template.uses,
+            uses,
             self.provenance,
         )
         return VisitResult(
             event=event,
             outcome=Outcome.PROCESSED,
             alerts=alerts,
-            metrics=metrics | dict(difference.metrics),
+            n_filtered=count_reasons(products.filtered),
+            metrics={**metrics, **products.images.difference.metrics},
             stage_seconds=dict(calls.seconds),
-            templates=template.uses,
+            templates=uses,
             products=products,
         )
 
@@ -181,46 +220,3 @@ class Comparison:
             difference = checked_difference(calls.name("decorrelate"), science, result)
         difference = replace(difference, metrics={**difference.metrics, **residuals})
         return difference.on_scale(self.flux_scale)
-
-    def _products(
-        self,
-        event: VisitReady,
-        science: Exposure,
-        template: Exposure,
-        difference: Difference,
-        calls: StageCalls,
-    ) -> Products:
-        found = calls("find", self.find.find, difference)
-        difference, sources = checked_detections(calls.name("find"), found)
-        images = Images(difference=difference, science=science, template=template)
-        sources = self._scored(self._measured(sources, images, calls), images, calls)
-        sources = identified(event, sources, difference.wcs)
-        return Products(images=images, sources=self._associated(sources, images, calls))
-
-    def _measured(
-        self, sources: DiaSources, images: Images, calls: StageCalls
-    ) -> DiaSources:
-        for name, measurer in self.measure.items():
-            values = calls(f"measure.{name}", measurer.measure, sources, images)
-            sources = with_measured(name, sources, measurer.columns, values)
-        return sources
-
-    def _scored(
-        self, sources: DiaSources, images: Images, calls: StageCalls
-    ) -> DiaSources:
-        if self.score is None:
-            return sources
-        values = calls("score", self.score.score, sources, images)
-        return with_measured(
-            calls.name("score"), sources, (RELIABILITY,), {"reliability": values}
-        )
-
-    def _associated(
-        self, sources: DiaSources, images: Images, calls: StageCalls
-    ) -> DiaSources:
-        if self.associate is None:
-            return sources
-        values = calls("associate", self.associate.associate, sources, images)
-        return with_measured(
-            calls.name("associate"), sources, (OBJECT_ID,), {OBJECT_ID.name: values}
-        )

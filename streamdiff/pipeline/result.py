@@ -25,11 +25,15 @@ class Products:
     ----------
     images : Images
     sources : DiaSources
-        With ids and sky positions.
+        With ids and sky positions: those that become alerts.
+    filtered : DiaSources
+        Those that do not, with the column ``filterReason``; sky sources among them
+        have the id 0.
     """
 
     images: Images
     sources: DiaSources
+    filtered: DiaSources = field(default_factory=DiaSources.empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +44,7 @@ class VisitResult:
     ----------
     event : VisitReady
     outcome : Outcome
-        Processed or skipped; a failure is an error.
+        Processed or skipped; a failure is an error, that may have such a result.
     reason : Reason or None
     detail : str or None
     alerts : tuple of Alert

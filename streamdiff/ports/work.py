@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from streamdiff.errors import RetryableError, StreamdiffError
+from streamdiff.errors import RetryableError, StreamdiffError, UnprocessableError
 from streamdiff.model import Outcome, Reason
 from streamdiff.ports.stream import ConsumedRecord, OutgoingRecord
 
@@ -65,6 +65,8 @@ class Failure:
         Where in the pipeline; empty if unknown.
     retryable : bool
         Whether another try may succeed.
+    metrics : mapping of str to float
+        What was measured before it failed.
     """
 
     reason: Reason
@@ -74,6 +76,7 @@ class Failure:
     stage: str = ""
     plugin: str = ""
     retryable: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, error: Exception) -> Self:
@@ -90,6 +93,9 @@ class Failure:
             stage=getattr(error, "stage", None) or "",
             plugin=getattr(error, "plugin", None) or "",
             retryable=isinstance(error, RetryableError),
+            metrics=dict(error.metrics)
+            if isinstance(error, UnprocessableError)
+            else {},
         )
 
 

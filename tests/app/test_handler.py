@@ -9,6 +9,7 @@ from streamdiff.app.handler import EventHandler
 from streamdiff.app.output import ResultFiles
 from streamdiff.errors import SubtractionError, UndecodableError
 from streamdiff.model import Alert, Outcome, Reason, TemplateId
+from streamdiff.pipeline.gate import BadDifferenceError
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.templates import TemplateResult
 from streamdiff.ports import WorkOrder
@@ -78,13 +79,17 @@ def alert(dia_source_id, dia_object_id=None):
 def handle(reporter, record):
     """Return the answer of a handler to an event or bytes."""
 
-    def run(content, visits=None, *, decoders=(), stale_after_s=0.0, **order):
+    nothing = ResultFiles(directory=None, alerts=True, differences=True)
+
+    def run(
+        content, visits=None, *, decoders=(), stale_after_s=0.0, kept=nothing, **order
+    ):
         handler = EventHandler(
             visits=visits or Visits(),
             templates=Templates(),
             formats={"first": Text("a/first"), "second": Text("a/second")},
             reporter=replace(reporter, decoding=Decoding(decoders=decoders)),
-            results=ResultFiles(directory=None, alerts=True, differences=True),
+            results=kept,
             stale_after_s=stale_after_s,
         )
         attempt = order.pop("attempt", 1)
@@ -168,6 +173,26 @@ def test_a_covering_update_becomes_one_event_for_each_patch(handle, update):
 def test_what_the_pipeline_raises_is_left_to_the_executor(handle, visit):
     with pytest.raises(SubtractionError, match="no stars"):
         handle(visit(), Visits(error=SubtractionError("no stars")))
+
+
+@dataclass
+class Kept:
+    """Files that are only noted."""
+
+    results: list = field(default_factory=list)
+
+    def keep(self, result):
+        self.results.append(result)
+
+
+def test_the_images_of_a_bad_difference_are_kept(handle, visit):
+    kept = Kept()
+    result = VisitResult(
+        event=visit(), outcome=Outcome.FAILED, reason=Reason.BAD_SUBTRACTION
+    )
+    with pytest.raises(BadDifferenceError, match="too much"):
+        handle(visit(), Visits(error=BadDifferenceError("too much", result)), kept=kept)
+    assert kept.results == [result]
 
 
 def test_what_is_no_event_is_undecodable(handle):

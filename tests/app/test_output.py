@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from astropy.io import fits
 
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.app.output import ResultFiles, file_stem
 from streamdiff.errors import StoreUnavailableError
-from streamdiff.model import ExposureId, Reason, Skip
+from streamdiff.model import ExposureId, Outcome, Reason, Skip
+from streamdiff.pipeline.filters import FilterReason, with_reason
 from streamdiff.pipeline.result import VisitResult
 
 
@@ -69,6 +71,10 @@ def test_nothing_is_written_for_a_visit_that_was_skipped(tmp_path, visit):
             {"alerts": False, "differences": False, "qa": True},
             ["SimCam_7_0_qa.fits", "SimCam_7_0_qa.png"],
         ),
+        (
+            {"alerts": False, "differences": False, "filtered": True},
+            ["SimCam_7_0_filtered.fits"],
+        ),
     ],
 )
 def test_what_is_wanted_is_written_again_and_again(
@@ -80,6 +86,32 @@ def test_what_is_wanted_is_written_again_and_again(
     files.keep(processed)
     assert names(tmp_path) == written
     assert {name: (tmp_path / name).read_bytes() for name in written} == first
+
+
+def test_of_a_bad_difference_there_are_images_but_no_alerts(tmp_path, processed):
+    failed = replace(
+        processed, outcome=Outcome.FAILED, reason=Reason.BAD_SUBTRACTION, alerts=()
+    )
+    kinds = ("alerts", "differences", "qa", "filtered")
+    ResultFiles(directory=tmp_path, **dict.fromkeys(kinds, True)).keep(failed)
+    assert names(tmp_path) == [
+        "SimCam_7_0.fits",
+        "SimCam_7_0_qa.fits",
+        "SimCam_7_0_qa.png",
+    ]
+
+
+def test_what_was_dropped_is_written_with_the_reason(tmp_path, processed):
+    dropped = with_reason(processed.products.sources, FilterReason.LONG_TRAIL)
+    assert len(dropped) > 0
+    result = replace(processed, products=replace(processed.products, filtered=dropped))
+    ResultFiles(
+        directory=tmp_path, alerts=False, differences=False, filtered=True
+    ).keep(result)
+    with fits.open(tmp_path / "SimCam_7_0_filtered.fits") as hdus:
+        rows = hdus["FILTERED"].data
+        assert set(rows["filterReason"]) == {"long_trail"}
+        assert rows["diaSourceId"].tolist() == dropped["diaSourceId"].tolist()
 
 
 def test_without_a_folder_nothing_is_written(processed):

@@ -65,6 +65,13 @@ def test_no_message_of_an_error_can_stop_its_report(reporter, record, visit, mes
     assert decode_event(report).outcome is Outcome.FAILED
 
 
+def test_a_failed_visit_is_told_with_what_was_measured(reporter, record, visit):
+    error = SubtractionError("too much is left")
+    error.metrics = {"difference_footprint_ratio_mean": 0.5}
+    report, _ = reporter.report(record(visit()), Failure.of(error), 1)
+    assert decode_event(report).metrics == error.metrics
+
+
 def test_a_report_that_can_not_be_made_costs_only_itself(reporter, record, update):
     failure = Failure(reason="out of the list", error_class="E", message="")
     (letter,) = reporter.report(record(update()), failure, 1)

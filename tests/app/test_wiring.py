@@ -88,6 +88,33 @@ def test_places_that_make_no_sense_are_refused(registry, tree, told):
         wiring.check(settings(tree), registry)
 
 
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("pixelFlags_badCentre", "pixelFlags_badCenter"),
+        ("rubbish", "its measurer is not chosen"),
+    ],
+)
+def test_a_flag_that_nothing_measures_is_refused(registry, flag, told):
+    with pytest.raises(ConfigError, match=f"bad_flags: no column '{flag}' .*{told}"):
+        wiring.check(settings({"filters": {"bad_flags": [flag]}}), registry)
+
+
+def test_filters_are_those_of_the_configuration(registry):
+    rules = {
+        "bad_flags": ["centroid_flag"],
+        "max_trail_rate_arcsec_s": 0.3,
+        "min_science_snr": -2,
+        "min_reliability": 0.5,
+    }
+    chosen = settings({"filters": rules})
+    made = wiring.search(chosen, registry).filters
+    assert made.bad_flags == ("centroid_flag",)
+    assert (made.max_trail_rate, made.min_science_snr) == (0.3, -2)
+    assert made.min_reliability == 0.5
+    assert chosen.config_hash != settings().config_hash
+
+
 @pytest.mark.parametrize("kind", ["register", "score", "associate"])
 def test_a_kind_can_be_left_out(registry, kind):
     chosen = settings({"pipeline": {kind: "none"}})

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streamdiff.errors import SubtractionError
 from streamdiff.model import StarList
 from streamdiff.testing import PointSource, Scene
 
@@ -37,8 +38,9 @@ def test_stars_leave_little_of_a_good_template(metrics):
 
 def test_stars_leave_much_of_a_template_that_must_be_deconvolved(compare):
     options = {"subtract": {"al": {"direction": "template"}}}
-    found = compare(SCIENCE, template(9.5), plugins=options).metrics
-    assert found["difference_footprint_ratio_mean"] > 0.12
+    with pytest.raises(SubtractionError, match="leaves too much of stars") as error:
+        compare(SCIENCE, template(9.5), plugins=options, max_residual_mean=0.12)
+    assert error.value.metrics["difference_footprint_ratio_mean"] > 0.12
 
 
 def test_limits_add_in_quadrature(metrics):

@@ -1,12 +1,17 @@
 """The visit pipeline with stages of a few lines: order, outcomes, contracts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from streamdiff.errors import PluginContractError, PluginFailedError, SubtractionError
+from streamdiff.errors import (
+    PluginContractError,
+    PluginFailedError,
+    RetryableError,
+    SubtractionError,
+)
 from streamdiff.model import (
     DETECTION_COLUMNS,
     Column,
@@ -21,6 +26,7 @@ from streamdiff.model import (
     Provenance,
     Reason,
     Skip,
+    StarList,
     Template,
     TemplateUse,
     UnknownPsf,
@@ -28,7 +34,12 @@ from streamdiff.model import (
 )
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.filters import Filters
+from streamdiff.pipeline.gate import BadDifferenceError, ResidualGate
 from streamdiff.pipeline.inject import Injection
+from streamdiff.pipeline.match_stars import StarMatching
+from streamdiff.pipeline.search import Search
+from streamdiff.pipeline.sky_sources import SkySources
 from streamdiff.pipeline.visit import VisitPipeline
 from streamdiff.stages import Registration
 from streamdiff.testing import PointSource, Scene
@@ -104,12 +115,12 @@ def pipeline(science=SCIENCE, template=None, **stages):
     )
     chosen = {
         "subtract": Returns(subtracted()),
-        "find": BrightestPixel(),
-        "measure": {"peak": Peak()},
         "min_template_coverage": 0.5,
         "flux_scale": FluxScale.TEMPLATE,
         "provenance": Provenance(config_hash="c0ffee"),
     }
+    searched = {"find": BrightestPixel(), "measure": {"peak": Peak()}}
+    searched |= {f.name: stages.pop(f.name) for f in fields(Search) if f.name in stages}
     return VisitPipeline(
         exposures=ExposureSource(
             reader=Returns(science),
@@ -117,7 +128,7 @@ def pipeline(science=SCIENCE, template=None, **stages):
             files=None,
         ),
         templates=Returns(template),
-        comparison=Comparison(**(chosen | stages)),
+        comparison=Comparison(search=Search(**searched), **(chosen | stages)),
         plugin_names=NAMES,
         monotonic=lambda: 0.0,
     )
@@ -279,3 +290,138 @@ def test_a_failure_with_injected_sources_is_none_of_the_visit():
     assert result.outcome is Outcome.PROCESSED
     assert len(result.alerts) == 1
     assert result.recovery is None
+
+
+def test_what_a_rule_drops_is_counted_and_no_alert():
+    result = pipeline(score=Returns([0.3]), filters=Filters(min_reliability=0.5))(EVENT)
+    assert result.outcome is Outcome.PROCESSED
+    assert not result.alerts
+    assert not len(result.products.sources)
+    assert result.n_filtered == {"unreliable": 1}
+    assert result.products.filtered["filterReason"].tolist() == ["unreliable"]
+
+
+def test_an_id_does_not_depend_on_what_is_dropped():
+    class Both:
+        def find(self, difference):
+            values = {c.name: [1, 1] for c in DETECTION_COLUMNS}
+            values |= {"x": [20, 50], "y": [30, 40]}
+            return difference, DiaSources(DETECTION_COLUMNS, values)
+
+    kept = pipeline(find=Both(), score=Returns([0.3, 0.7]))(EVENT).alerts[1]
+    rules = Filters(min_reliability=0.5)
+    result = pipeline(find=Both(), score=Returns([0.3, 0.7]), filters=rules)(EVENT)
+    (alert,) = result.alerts
+    assert alert.dia_source == kept.dia_source
+    assert (
+        alert.dia_source["diaSourceId"] not in result.products.filtered["diaSourceId"]
+    )
+
+
+def test_an_associator_sees_only_what_is_kept():
+    class Associator:
+        def associate(self, sources, images):
+            assert not len(sources)
+            return np.zeros(0, int)
+
+    rules = Filters(bad_flags=("isNegative",))
+    result = pipeline(filters=rules, associate=Associator())(EVENT)
+    assert result.n_filtered == {"bad_flag": 1}
+
+
+def test_sky_sources_are_measured_and_kept_out_of_alerts():
+    result = pipeline(sky_sources=SkySources(n=3, radius=2.0))(EVENT)
+    assert len(result.alerts) == 1
+    assert result.n_filtered == {"sky_source": 3}
+    assert result.metrics["n_sky_sources"] == 3
+    sky = result.products.filtered
+    assert np.isfinite(sky["psfFlux"]).all()
+    assert sky["diaSourceId"].tolist() == [0, 0, 0]
+
+
+def test_dia_sources_beside_stars_of_the_catalogue_are_counted():
+    stars = StarList(x=[20.0, 51.0], y=[30.0, 40.0], flux=[2.0, 1.0], snr=[9.0, 9.0])
+    science = replace(SCIENCE, stars=stars)
+    # 1 px is 0.2 arcsec.
+    result = pipeline(science, match=StarMatching(radius_arcsec=0.3))(EVENT)
+    assert result.products.sources["refMatchId"].tolist() == [2]
+    assert result.metrics["n_false_positives_ref_associated"] == 1
+
+
+def test_a_difference_that_leaves_too_much_fails_with_what_is_known():
+    strict = ResidualGate(max_mean=1e-6, min_stars=1)
+    with pytest.raises(BadDifferenceError, match="leaves too much of stars") as error:
+        pipeline(gate=strict)(EVENT)
+    assert error.value.reason == Reason.BAD_SUBTRACTION
+    partial = error.value.result
+    assert (partial.outcome, partial.alerts) == (Outcome.FAILED, ())
+    assert partial.products.images.difference.shape == SHAPE
+    assert partial.templates[0].version == 3
+    figures = {"difference_footprint_ratio_mean", "template_coverage"}
+    assert figures <= set(error.value.metrics)
+    assert error.value.metrics == partial.metrics
+
+
+def test_what_was_measured_before_a_failure_is_told():
+    with pytest.raises(SubtractionError) as error:
+        pipeline(find=Returns(SubtractionError("s")))(EVENT)
+    assert error.value.metrics["template_coverage"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("mean", "stdev", "n", "is_bad"),
+    [
+        (0.3, 0.1, 30, True),
+        (0.1, 0.5, 30, True),
+        (0.1, 0.1, 30, False),
+        # one of a few stars may have changed
+        (0.9, 0.9, 9, False),
+    ],
+)
+def test_residuals_of_enough_stars_condemn_a_difference(mean, stdev, n, is_bad):
+    metrics = {
+        "difference_footprint_ratio_mean": mean,
+        "difference_footprint_ratio_stdev": stdev,
+        "n_residual_stars": n,
+    }
+    gate = ResidualGate(max_mean=0.2, max_stdev=0.4)
+    assert bool(gate.problem(subtracted(metrics=metrics))) is is_bad
+    assert not gate.problem(subtracted())
+
+
+class Allowing:
+    """A scorer that asks a service which DiaSources may be told of."""
+
+    def __init__(self, allowed):
+        self.allowed = allowed
+
+    def score(self, sources, images):
+        if isinstance(self.allowed, Exception):
+            raise self.allowed
+        return np.isin(np.arange(len(sources)), self.allowed).astype(float)
+
+
+class Row:
+    """A source finder that finds 20 in a row."""
+
+    def find(self, difference):
+        values = {c.name: np.ones(20) for c in DETECTION_COLUMNS}
+        return difference, DiaSources(
+            DETECTION_COLUMNS, values | {"x": 3.0 * np.arange(20)}
+        )
+
+
+@pytest.mark.parametrize("allowed", [[1, 5], []])
+def test_an_allow_list_is_a_scorer(allowed):  # E18
+    rules = Filters(min_reliability=1.0)
+    result = pipeline(find=Row(), score=Allowing(allowed), filters=rules)(EVENT)
+    assert [alert.dia_source["x"] for alert in result.alerts] == [
+        3.0 * n for n in allowed
+    ]
+    assert result.n_filtered == {"unreliable": 20 - len(allowed)}
+
+
+def test_an_allow_list_that_does_not_answer_is_asked_again():  # E18
+    gone = RetryableError("HTTP 500")
+    with pytest.raises(RetryableError, match="HTTP 500"):
+        pipeline(find=Row(), score=Allowing(gone))(EVENT)

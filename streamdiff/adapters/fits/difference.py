@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from astropy.io import fits
 
 from streamdiff.adapters.fits.exposure import (
@@ -19,10 +18,8 @@ from streamdiff.adapters.fits.planes import (
     mask_hdu,
     psf_hdu,
 )
+from streamdiff.adapters.fits.table import table_hdu
 from streamdiff.model import DiaSources, Difference
-
-# Types of the columns of a FITS table (Table 18 of the FITS Standard).
-_FORMATS = {"?": "L", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 
 
 def encode_difference(
@@ -49,7 +46,7 @@ def encode_difference(
         centre of the image, where the difference has them.
     """
     hdus = [_primary(difference, provenance or {}), *_planes(difference)]
-    hdus.append(_table(sources))
+    hdus.append(table_hdu(sources, "DIASOURCES"))
     if matched_template and difference.matched_template is not None:
         unit = NANOJANSKY if difference.photometric else UNCALIBRATED
         hdus.append(
@@ -105,33 +102,3 @@ def _planes(difference: Difference) -> list[fits.ImageHDU]:
     if difference.score is not None:
         hdus.append(image_hdu("SCORE", difference.score, difference.wcs))
     return [hdu for hdu in hdus if hdu is not None]
-
-
-def _table(sources: DiaSources) -> fits.BinTableHDU:
-    """Return the table; what each column is stands in TCOMMn."""
-    columns = []
-    for column in sources.columns:
-        values = sources[column.name]
-        if values.dtype.kind in "OUS":
-            text = values.astype(str)
-            width = max(text.dtype.itemsize // 4, 1)
-            columns.append(fits.Column(column.name, f"{width}A", array=text))
-            continue
-        code = values.dtype.str.lstrip("<>=|").replace("b1", "?")
-        columns.append(
-            fits.Column(
-                column.name,
-                _FORMATS.get(code, "D"),
-                unit=column.unit or None,
-                array=values if code in _FORMATS else values.astype(np.float64),
-            )
-        )
-    table = fits.BinTableHDU.from_columns(columns, name="DIASOURCES")
-    for number, column in enumerate(sources.columns, start=1):
-        table.header[f"TCOMM{number}"] = _ascii(column.doc)
-    return table
-
-
-def _ascii(text: str) -> str:
-    """Return text that a FITS header can hold."""
-    return text.encode("ascii", "replace").decode()

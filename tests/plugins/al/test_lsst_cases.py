@@ -26,6 +26,7 @@ from streamdiff.model import (
 )
 from streamdiff.model.psf import fwhm
 from streamdiff.pipeline.compare import Comparison
+from streamdiff.pipeline.search import Search
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.testing import GaussianProfile
 from streamdiff_al import AlardLuptonSubtractor, Direction
@@ -80,8 +81,7 @@ def compare(science, template, coverage):
     comparison = Comparison(
         subtract=AlardLuptonSubtractor(),
         decorrelate=WhiteningDecorrelator(),
-        find=NothingFound(),
-        measure={},
+        search=Search(find=NothingFound(), measure={}),
         min_template_coverage=SETTINGS.min_template_coverage,
         flux_scale=FluxScale(SETTINGS.flux_scale),
         provenance=Provenance(config_hash="c0ffee"),
