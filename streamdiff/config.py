@@ -206,10 +206,10 @@ class PipelineSettings(Table):
         10, description="planes that are wrong by more fail the visit"
     )
     max_residual_mean: Positive = Field(
-        0.2, description="what is left of stars, over their light; more fails the visit"
+        0.5, description="what is left of stars, over their light; more fails the visit"
     )
     max_residual_stdev: Positive = Field(
-        0.4, description="the same for its scatter from star to star"
+        0.5, description="the same for its scatter from star to star"
     )
     sky_sources: Annotated[int, Field(ge=0)] = Field(
         0, description="empty places that are measured like DiaSources, for metrics"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
+from streamdiff.imaging.interpolate import dilate_by_square
 from streamdiff.imaging.noise import robust_std
 from streamdiff_detection.starlight import Starlight
 
@@ -122,8 +123,7 @@ def _on_sources(
 ) -> NDArray[np.bool_]:
     """Return True on and around what stands out of the sky of a difference."""
     found = np.abs(score) > _SOURCE * robust_std(score[sky])
-    around: NDArray[np.bool_] = ndimage.maximum_filter(found, _AROUND)
-    return around
+    return dilate_by_square(found, _AROUND // 2)
 
 
 def _shift(

@@ -7,6 +7,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
+from streamdiff.errors import SubtractionError
 from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.model import (
     DETECTION_COLUMNS,
@@ -16,6 +17,11 @@ from streamdiff.model import (
 )
 from streamdiff.model.ids import RANK_BITS
 from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
+from streamdiff_detection.cosmic_rays import (
+    CosmicRayRules,
+    count_groups,
+    find_cosmic_rays,
+)
 from streamdiff_detection.footprints import (
     Footprints,
     mark_detected,
@@ -24,7 +30,13 @@ from streamdiff_detection.footprints import (
 from streamdiff_detection.neighbours import NeighbourRules, find_owners
 from streamdiff_detection.peaks import Peaks, find_peaks
 from streamdiff_detection.saturation import in_wings
-from streamdiff_detection.scoring import ScoreRules, levelled, scored
+from streamdiff_detection.scoring import (
+    ScoreRules,
+    finely_levelled,
+    roughly_levelled,
+    scored,
+    without_streaks,
+)
 from streamdiff_detection.sharpness import find_tracks, is_sharp
 from streamdiff_detection.trails import find_trails
 
@@ -63,8 +75,18 @@ class ScorePeaksFinder:
     min_width : float
         A DiaSource whose shorter axis is a smaller fraction of that of the PSF
         than this is a cosmic ray; 0 to accept any.
+    cosmic_ray_sigma : float
+        Pixels that exceed their neighbours by more, and stand out more than the PSF
+        can, are cosmic rays and do not count; infinite to seek none [sigma].
+    cosmic_ray_contrast : float
+        How much more: the mean of two opposite neighbours over the pixel's value is
+        less than this fraction of what it is in the middle of the PSF.
+    max_cosmic_ray_fraction : float
+        Part of the pixels; with more, the difference has failed.
     reject_trails : bool
         Accept no DiaSource on long lines along rows and columns.
+    reject_streaks : bool
+        Accept no DiaSource on straight lines across most of the image.
     background_box : int
         Side of the boxes [pixel] whose level is subtracted from the difference
         before; 0 for none.
@@ -90,7 +112,11 @@ class ScorePeaksFinder:
     wing_fwhm: Annotated[float, Ge(0)] = 2.0
     wing_growth: Annotated[float, Ge(0)] = 1.0
     min_width: Annotated[float, Ge(0), Le(1)] = 0.6
+    cosmic_ray_sigma: Annotated[float, Gt(0)] = 6.0
+    cosmic_ray_contrast: Annotated[float, Ge(0), Le(1)] = 0.35
+    max_cosmic_ray_fraction: Annotated[float, Gt(0), Le(1)] = 0.05
     reject_trails: bool = True
+    reject_streaks: bool = True
     background_box: Annotated[int, Ge(0)] = 128
     relative_noise: Annotated[float, Ge(0)] | None = None
 
@@ -107,14 +133,20 @@ class ScorePeaksFinder:
         variance accounts for; see `ExcessNoise`. That also makes up for noise that
         stayed correlated, for the image as a whole but not for each part of it.
 
-        Trails are marked as STREAK, cosmic rays as CR; on both the score is 0.
+        Trails and streaks are marked as STREAK, and have a score of 0. Cosmic rays are
+        marked as CR: those that stand out as pixels do not count in the score, those
+        that only their peaks give away leave none around them.
 
         A DiaSource of two lobes is placed on the more significant one.
         """
-        difference = levelled(difference, self._score_rules)
         ny, nx = difference.shape
         psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
         width = fwhm(psf)
+        difference = roughly_levelled(difference, self._score_rules)
+        difference, rays = self._without_cosmic_rays(difference, psf)
+        if self.reject_streaks:
+            difference = without_streaks(difference, self._score_rules)
+        difference = finely_levelled(difference, self._score_rules)
         result = scored(difference, width, self._score_rules)
         score, mask = self._without_trails(result.score, difference.mask, width)
         peaks, sharp, metrics = self._accepted(
@@ -137,11 +169,44 @@ class ScorePeaksFinder:
         metrics |= {
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
+            "n_cosmic_rays": float(count_groups(rays | tracks)),
             "score_std": result.excess.spread,
             "star_shift": result.excess.shift,
             "relative_noise": result.excess.fraction,
         }
         return replace(difference, score=score, mask=mask, metrics=metrics), sources
+
+    def _without_cosmic_rays(
+        self, difference: Difference, psf: NDArray[np.float64]
+    ) -> tuple[Difference, NDArray[np.bool_]]:
+        """Return the difference with cosmic rays masked, and where they are.
+
+        Raises
+        ------
+        SubtractionError
+            If there are too many.
+        """
+        usable = ~MaskPlane.named(self.exclude).in_mask(difference.mask)
+        rules = CosmicRayRules(
+            sigma=self.cosmic_ray_sigma, contrast=self.cosmic_ray_contrast
+        )
+        rays = find_cosmic_rays(difference, psf, usable, rules)
+        fraction = float(np.mean(rays))
+        if fraction > self.max_cosmic_ray_fraction:
+            raise SubtractionError(
+                f"{difference.id}: {fraction:.1%} of the pixels are cosmic rays: the "
+                "images do not match, or the PSF is wrong; see [plugins.find."
+                "score_peaks] max_cosmic_ray_fraction"
+            )
+        if not fraction:
+            return difference, rays
+        mask = difference.mask | np.where(rays, np.int32(MaskPlane.CR), np.int32(0))
+        if difference.score is None:
+            return replace(difference, mask=mask), rays
+        # Another's score has them in it, as far as the PSF reaches.
+        spoilt = dilate_by_disc(rays, fwhm(psf))
+        score = np.where(spoilt, np.float32(0), difference.score)
+        return replace(difference, mask=mask, score=score), rays
 
     def _accepted(
         self, found: Peaks, difference: Difference, psf: NDArray[np.float64]
@@ -164,12 +229,11 @@ class ScorePeaksFinder:
     def _without_trails(
         self, score: NDArray[np.float32], mask: NDArray[np.int32], width: float
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Return a score of 0 on trails, and a mask with them."""
-        if not self.reject_trails:
-            return score, mask
-        trails = find_trails(score, width)
-        marked = mask | np.where(trails, np.int32(MaskPlane.STREAK), np.int32(0))
-        return np.where(trails, np.float32(0), score), marked
+        """Return a score of 0 on trails and streaks, and a mask with both."""
+        if self.reject_trails:
+            trails = find_trails(score, width)
+            mask = mask | np.where(trails, np.int32(MaskPlane.STREAK), np.int32(0))
+        return np.where(MaskPlane.STREAK.in_mask(mask), np.float32(0), score), mask
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""

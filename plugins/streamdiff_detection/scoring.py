@@ -1,18 +1,30 @@
 """From a difference to a significance map that its noise accounts for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.background import sky_background
+from streamdiff.imaging.field_image import field_image
+from streamdiff.imaging.fit_background import fit_background
 from streamdiff.imaging.significance import PointSourceFilter
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
 from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
 from streamdiff_detection.starlight import Starlight
+from streamdiff_detection.streaks import (
+    binned_pulls,
+    find_streak_pixels,
+    stronger_sign,
+)
 
 # Planes of pixels that are filled in, or close to such.
 _DOUBTED = UNUSABLE | MaskPlane.SAT_TEMPLATE | MaskPlane.SUSPECT | MaskPlane.EDGE
+# Gives the background of a plane, without the pixels that are True.
+_Background = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
+# Of the polynomial of the first pass over the background.
+_ROUGH_ORDER = 2
 # The least part of a map that stands for all of it.
 _MIN_CLEAR = 0.2
 
@@ -58,21 +70,78 @@ class Scored:
     excess: ExcessNoise
 
 
-def levelled(difference: Difference, rules: ScoreRules) -> Difference:
-    """Return the difference on a level of 0, what the subtraction left of it.
+def roughly_levelled(difference: Difference, rules: ScoreRules) -> Difference:
+    """Return the difference without the slope of what the subtraction left of sky.
 
-    Where it brings a score, that is levelled.
+    The first of two passes: a polynomial through the medians of boxes, for steep
+    slopes that boxes can not follow at the border. A score is levelled, too.
     """
+
+    def rough(
+        plane: NDArray[np.float32], excluded: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        slope = fit_background(plane, ~excluded, _ROUGH_ORDER)
+        return field_image(slope, plane.shape)
+
+    return _without(difference, rules, rough)
+
+
+def finely_levelled(difference: Difference, rules: ScoreRules) -> Difference:
+    """Return the difference on a level of 0, box by box.
+
+    The second pass: sources of either sign that are seen now are left out. A score
+    is levelled, too.
+    """
+
+    def fine(
+        plane: NDArray[np.float32], excluded: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        return sky_background(
+            plane, excluded, box=rules.background_box, both_signs=True
+        )
+
+    return _without(difference, rules, fine)
+
+
+def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
+    """Return a roughly levelled difference with streaks masked, at any angle.
+
+    Notes
+    -----
+    A wide one lifts the level that the rough pass takes off: its sides are lost, and
+    what is beside it seems to be a streak of the other sign. Once it is masked, the
+    pass is repeated, and the sides are sought.
+    """
+    first = stronger_sign(_pulls(difference, rules))
+    for sign in (first, first, -first):
+        streaks = find_streak_pixels(sign * _pulls(difference, rules), difference.shape)
+        if streaks.any():
+            streak = np.int32(MaskPlane.STREAK)
+            mask = difference.mask | np.where(streaks, streak, np.int32(0))
+            difference = roughly_levelled(replace(difference, mask=mask), rules)
+    return difference
+
+
+def _pulls(difference: Difference, rules: ScoreRules) -> NDArray[np.float32]:
+    good = ~(rules.exclude | MaskPlane.STREAK).in_mask(difference.mask)
+    return binned_pulls(difference.image, difference.variance, good)
+
+
+def _without(
+    difference: Difference, rules: ScoreRules, background: _Background
+) -> Difference:
+    """Return the difference without the backgrounds of image and score."""
     if not rules.background_box:
         return difference
-    if difference.score is not None:
-        unscored = difference.score == 0
-        score = _without_level(difference.score, unscored, rules.background_box)
-        return replace(difference, score=np.where(unscored, 0, score))
-    excluded = rules.exclude.in_mask(difference.mask)
-    image = _without_level(difference.image, excluded, rules.background_box)
+    excluded = (rules.exclude | MaskPlane.STREAK).in_mask(difference.mask)
     no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
-    return replace(difference, image=np.where(no_data, difference.image, image))
+    image = difference.image - background(difference.image, excluded)
+    levelled = replace(difference, image=np.where(no_data, difference.image, image))
+    if difference.score is None:
+        return levelled
+    unscored = difference.score == 0
+    score = difference.score - background(difference.score, unscored | excluded)
+    return replace(levelled, score=np.where(unscored, 0, score))
 
 
 def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
@@ -101,12 +170,6 @@ def _measured(score: NDArray[np.float32], mask: NDArray[np.int32]) -> NDArray[np
     clear: NDArray[np.bool_] = known & ~_DOUBTED.in_mask(mask)
     enough = _MIN_CLEAR * np.count_nonzero(known)
     return clear if np.count_nonzero(clear) >= enough else known
-
-
-def _without_level(
-    plane: NDArray[np.float32], excluded: NDArray[np.bool_], box: int
-) -> NDArray[np.float32]:
-    return plane - sky_background(plane, excluded, box=box, both_signs=True)
 
 
 def _significances(

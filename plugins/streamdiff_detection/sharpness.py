@@ -80,6 +80,8 @@ def find_tracks(difference: Difference, peaks: Peaks) -> NDArray[np.bool_]:
         Those of cosmic rays.
     """
     tracks = np.zeros(difference.shape, bool)
+    if not len(peaks):
+        return tracks
     known = np.isfinite(difference.variance) & (difference.variance > 0)
     sigma = np.sqrt(np.where(known, difference.variance, np.float32(np.inf)))
     pulls = difference.image / sigma

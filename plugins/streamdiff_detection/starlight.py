@@ -37,6 +37,8 @@ class Starlight:
         width : float
             How far the light of a star counts [pixel].
         """
+        if not score.any():
+            return cls(score=score, around=np.zeros_like(score))
         highest = ndimage.maximum_filter(score, 2 * ceil(width) + 1)
         return cls(score=score, around=np.maximum(highest, np.float32(0)))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.difference_mask import combine_masks, dilate_mask
 from streamdiff.imaging.field_image import add_field
+from streamdiff.imaging.fit_background import fit_background
 from streamdiff.imaging.interpolate import core_radius, dilate_by_disc
 from streamdiff.model import (
     Convolved,
@@ -21,7 +22,6 @@ from streamdiff.model import (
 )
 from streamdiff.model.field import field_order, field_terms
 from streamdiff_zogy.astrometry import corrected_significance
-from streamdiff_zogy.background import fit_background
 from streamdiff_zogy.calibration import Calibration
 from streamdiff_zogy.filter_field import FilterField
 from streamdiff_zogy.filtering import Filtered

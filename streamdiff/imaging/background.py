@@ -9,6 +9,7 @@ import sep
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from streamdiff.imaging.interpolate import dilate_by_square
 from streamdiff.imaging.noise import SIGMA_PER_MAD
 
 # With fewer usable pixels there is no histogram to take a mode of.
@@ -51,9 +52,8 @@ def sky_background(
     """
     unusable = unusable | ~np.isfinite(image)
     first = _boxed(image, unusable, box)
-    sources = _sources(image - first, unusable)
-    if both_signs:
-        sources |= _sources(first - image, unusable)
+    signs = (1, -1) if both_signs else (1,)
+    sources = _sources(image - first, unusable, signs)
     if np.mean(sources | unusable) > _MAX_COVERED:
         return first
     return _boxed(image, unusable | sources, box)
@@ -88,19 +88,24 @@ def _boxed(
 
 
 def _sources(
-    residual: NDArray[np.float32], unusable: NDArray[np.bool_]
+    residual: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    signs: tuple[int, ...] = (1,),
 ) -> NDArray[np.bool_]:
     """Return True on and around what stands out of the smoothed image."""
     used = ~unusable
+    found = np.zeros(residual.shape, bool)
     if not used.any():
-        return np.zeros(residual.shape, bool)
+        return found
     smooth = ndimage.gaussian_filter(
         np.where(used, residual, np.float32(0)), _SMOOTHING, truncate=3
     )
-    level = np.median(smooth[used])
-    # Sources only add: the noise is that of the pixels below the median.
-    below = level - smooth[used & (smooth < level)]
-    sigma = SIGMA_PER_MAD * np.median(below) if below.size else 0.0
-    found = used & (smooth - level > _OBJECT_SIGMA * sigma)
-    grown: NDArray[np.bool_] = ndimage.maximum_filter(found, _GROW)
-    return grown
+    values = smooth[used]
+    level = np.median(values)
+    for sign in signs:
+        # Sources only add: the noise is that of the pixels on the other side.
+        beyond = sign * (level - values)
+        beyond = beyond[beyond > 0]
+        sigma = SIGMA_PER_MAD * np.median(beyond) if beyond.size else 0.0
+        found |= used & (sign * (smooth - level) > _OBJECT_SIGMA * sigma)
+    return dilate_by_square(found, _GROW // 2)

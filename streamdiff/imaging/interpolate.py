@@ -65,6 +65,18 @@ def dilate_by_disc(plane: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]
     return dilated
 
 
+def dilate_by_square(plane: NDArray[np.bool_], half: int) -> NDArray[np.bool_]:
+    """Return True up to ``half`` rows and columns away from every True pixel."""
+    dilated = plane.copy()
+    for axis in (0, 1):
+        source = np.moveaxis(dilated.copy(), axis, 0)
+        target = np.moveaxis(dilated, axis, 0)
+        for shift in range(1, min(half, len(source) - 1) + 1):
+            target[shift:] |= source[:-shift]
+            target[:-shift] |= source[shift:]
+    return dilated
+
+
 def dilate_bits_by_disc(
     mask: NDArray[np.int32], growing: int, radius: float
 ) -> NDArray[np.int32]:

@@ -1,15 +1,18 @@
 """Straight lines across an image: the trails of satellites.
 
-Detected pixels are binned, and every bin votes for all lines through it (Hough
-1962, in the normal form of Duda & Hart 1972, Commun. ACM 15, 11).
+Detected pixels are binned, and every bin on the outline of what is detected votes for
+all lines through it (Hough 1962, in the normal form of Duda & Hart 1972, Commun. ACM
+15, 11): a narrow trail is all outline, a wide one has two straight sides.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, hypot
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from streamdiff.model import Area
 
@@ -22,11 +25,16 @@ _FEWEST_BINS = 16
 _MOST_BY_CHANCE = 0.5
 # Lines that are looked at, of those with most votes.
 _TRIED = 12
-# A line's bins lie within this of it; wider trails are found as several [bin].
+# A line's bins lie within this of it [bin].
 _NEAR = 1.0
-_MOST_WIDTH = 64
+# Trails are not wider [pixel], and pixels enough for a profile have so many rows.
+_MOST_WIDTH, _PROFILE_ROWS = 160, 1024
+_SKY_QUANTILE = 0.25
 # A line meets a border if it advances more than this towards it per pixel.
 _PARALLEL = 1e-12
+_EIGHT = np.ones((3, 3), bool)
+# A line is known to about this at its ends [pixel].
+_MARGIN = 1.0
 # A trail ends where its profile has dropped to this part of its height.
 _END = 0.2
 
@@ -48,18 +56,20 @@ def find_streaks(
         No more are sought.
     """
     size = max(_SMALLEST_BIN, ceil(max(detected.shape) / _MOST_BINS))
-    bins = _binned(detected, size)
+    bins = _outline(_binned(detected, size))
     streaks: list[Area] = []
     while len(streaks) < max_streaks:
-        line = next(_lines(bins, min_fraction), None)
-        if line is None:
+        found = next(_lines(bins, min_fraction), None)
+        if found is None:
             break
-        half_width = _half_width(detected, line.scaled(size))
-        streaks.append(line.scaled(size).stripe(half_width, detected.shape))
+        line, half_width = _widened(found.scaled(size), detected, size)
+        streaks.append(line.stripe(half_width, detected.shape))
         # The bins of one trail must not vote for another.
         points = np.argwhere(bins)[:, ::-1]
-        reach = half_width / size + _NEAR
-        x, y = points[np.abs(line.distance(points)) <= reach].T
+        middle = (size - 1) / 2
+        near = np.abs(line.distance(size * points + middle)) <= half_width + size
+        near |= np.abs(found.distance(points)) <= _NEAR
+        x, y = points[near].T
         bins[y, x] = False
     return streaks
 
@@ -79,7 +89,7 @@ class _Line:
     def along(self) -> NDArray[np.float64]:
         return np.array([-np.sin(self.angle), np.cos(self.angle)])
 
-    def distance(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
+    def distance(self, points: NDArray[np.number[Any]]) -> NDArray[np.float64]:
         """Return how far positions (x, y), shape (n, 2), are on its far side."""
         return np.asarray(points @ self.normal - self.offset, float)
 
@@ -176,12 +186,35 @@ def _fraction(line: _Line, points: NDArray[np.int64], shape: tuple[int, int]) ->
     return min(passed.size / float(chord * steps), 1.0)
 
 
-def _half_width(detected: NDArray[np.bool_], line: _Line) -> float:
-    """Return how far from a line pixels are detected more often than beyond."""
-    y, x = np.nonzero(detected)
-    distance = np.abs(line.distance(np.column_stack([x, y])))
-    counts = np.bincount(np.minimum(distance, _MOST_WIDTH).astype(int))[:_MOST_WIDTH]
-    sky = np.median(counts[_MOST_WIDTH // 2 :]) if counts.size == _MOST_WIDTH else 0
-    level = sky + _END * (counts.max() - sky)
-    below = np.flatnonzero(counts < max(level, 1))
-    return float(below[0] + 1 if below.size else _MOST_WIDTH)
+def _outline(bins: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    inner = ndimage.binary_erosion(bins, _EIGHT, border_value=1)
+    return np.asarray(bins & ~inner)
+
+
+def _widened(
+    line: _Line, detected: NDArray[np.bool_], size: int
+) -> tuple[_Line, float]:
+    """Return the middle of a trail, and half its width, from a line in it.
+
+    Across the line, a trail is where more pixels are detected than beside it.
+    """
+    step = max(1, max(detected.shape) // _PROFILE_ROWS)
+    thin = detected[::step, ::step]
+    y, x = (step * np.arange(n) for n in thin.shape)
+    across, down = line.normal
+    distance = x * across + y[:, np.newaxis] * down - line.offset
+    near = np.abs(distance) < _MOST_WIDTH
+    place = np.floor(distance[near]).astype(int) + _MOST_WIDTH
+    n_pixels = np.bincount(place, minlength=2 * _MOST_WIDTH)
+    n_detected = np.bincount(place[thin[near]], minlength=2 * _MOST_WIDTH)
+    known = n_pixels > 0
+    share = n_detected / np.maximum(n_pixels, 1)
+    core = slice(_MOST_WIDTH - size, _MOST_WIDTH + size)
+    first = _MOST_WIDTH - size + int(np.argmax(share[core]))
+    sky = np.quantile(share[known], _SKY_QUANTILE)
+    inside = share > sky + _END * (share[first] - sky)
+    runs, _ = ndimage.label(inside)
+    low, high = np.flatnonzero(runs == runs[first])[[0, -1]] - _MOST_WIDTH
+    middle = (low + high + 1) / 2
+    moved = _Line(angle=line.angle, offset=line.offset + float(middle))
+    return moved, (high + 1 - low) / 2 + _MARGIN

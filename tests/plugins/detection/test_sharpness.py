@@ -16,6 +16,8 @@ from streamdiff_detection import ScorePeaksFinder
 
 SHAPE = (256, 256)
 PROFILE = GaussianProfile(fwhm=4.0)
+# Cosmic rays are to be told by the width of their peaks alone.
+BY_WIDTH = {"cosmic_ray_sigma": np.inf}
 SIGMA = np.sqrt(noise_equivalent_area(PROFILE.stamp()))
 
 
@@ -54,13 +56,14 @@ def track(length, flux_per_pixel=60.0):
 @pytest.mark.parametrize("length", [1, 4, 30])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_cosmic_rays_are_no_sources(length, sign):
-    result, found = find(added(blank(), sign * track(length)))
+    result, found = find(added(blank(), sign * track(length)), **BY_WIDTH)
     assert len(found) == 0
     assert result.metrics["n_peaks_sharp"] > 0
+    assert result.metrics["n_cosmic_rays"] == 1
 
 
 def test_cosmic_rays_are_sources_where_any_width_is_accepted():
-    assert len(find(added(blank(), track(30)), min_width=0)[1]) > 0
+    assert len(find(added(blank(), track(30)), min_width=0, **BY_WIDTH)[1]) > 0
 
 
 def test_point_sources_are_kept_however_bright():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from streamdiff.imaging.field_image import field_image
+from streamdiff.imaging.fit_background import fit_background
 from streamdiff.model.field import n_field_terms
-from streamdiff_zogy.background import fit_background
 
 SHAPE = (520, 600)
 TRUE = np.array([5.0, -3.0, 2.0, 1.0, 0.5, -1.5])

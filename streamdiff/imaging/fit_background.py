@@ -1,4 +1,4 @@
-"""What is left of the sky of two images in their difference."""
+"""The smooth part of what is left of the sky of two images in their difference."""
 
 import numpy as np
 from numpy.typing import NDArray
