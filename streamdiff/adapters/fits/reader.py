@@ -41,10 +41,19 @@ _ANONYMOUS = ExposureId(instrument="unknown", visit=0, detector=0, band="unknown
 class FitsReader(FrameOptions, HeaderOptions):
     """Reads multi-extension exposures, and plain camera frames.
 
-    Its options are those of `HeaderOptions` and `FrameOptions`. Fields of the
-    event win over the header; only units, zero point and the constants of the
+    Its options are those of `HeaderOptions` and `FrameOptions`, and one more. Fields
+    of the event win over the header; only units, zero point and the constants of the
     detector come from the file.
+
+    Attributes
+    ----------
+    restore_sky : str
+        Extension with the sky that was subtracted from an image with a variance,
+        to be added again but for its median: the matching fits the sky that two
+        images do not share. Empty to leave the image as it is.
     """
+
+    restore_sky: str = ""
 
     def __post_init__(self) -> None:
         FrameOptions.__post_init__(self)
@@ -96,6 +105,8 @@ class FitsReader(FrameOptions, HeaderOptions):
         if variance is None:
             constants = detector_constants(headers, self, stored)
             return frame_planes(image, mask, constants, self)
+        if self.restore_sky:
+            image = image + _sky(extensions, self.restore_sky, image.shape)
         values = same_shape(variance, variance.pixels(), image.shape)
         return _checked(image, values.astype(np.float32), mask, variance)
 
@@ -176,6 +187,22 @@ def _mask(extension: Extension | None, shape: tuple[int, ...]) -> NDArray[np.int
     if extension is None:
         return np.zeros(shape, np.int32)
     return same_shape(extension, read_mask(extension), shape)
+
+
+def _sky(
+    extensions: Extensions, name: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the sky that was subtracted, its median level left out."""
+    extension = extensions[name]
+    if extension is None:
+        raise InvalidExposureError(
+            f"{extensions.all[0].uri}: there is no extension {name}, which [plugins."
+            "read.fits] restore_sky names"
+        )
+    sky = same_shape(extension, extension.pixels(), shape).astype(np.float32)
+    if not np.isfinite(sky).all():
+        raise extension.invalid("must be finite everywhere")
+    return sky - np.median(sky)
 
 
 def _checked(

@@ -165,3 +165,39 @@ def test_frame_without_identity_needs_lenience():
 def test_unknown_choice_is_a_configuration_error():
     with pytest.raises(ConfigError, match="sky_noise"):
         FitsReader(sky_noise="perhaps")
+
+
+def exposure_with_sky(sky=None):
+    """Return an image without its sky, its variance, and the sky."""
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros(SHAPE, "f4"), name="IMAGE")]
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    hdus[1].header.update(wcs.to_header())
+    hdus.append(fits.ImageHDU(np.ones(SHAPE, "f4"), name="VARIANCE"))
+    if sky is not None:
+        hdus.append(fits.ImageHDU(sky, name="SKY"))
+    buffer = io.BytesIO()
+    fits.HDUList(hdus).writeto(buffer)
+    return buffer.getvalue()
+
+
+def test_sky_that_was_subtracted_is_restored_on_request():
+    sky = 800 + np.linspace(-3, 3, SHAPE[1], dtype="f4") + np.zeros(SHAPE, "f4")
+    content = exposure_with_sky(sky)
+    assert not read(content).image.any()
+    restored = read(content, reader=FitsReader(restore_sky="SKY")).image
+    # its level tells nothing, and would weigh on the shapes of stars
+    assert restored == pytest.approx(sky - np.median(sky), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sky", "told"),
+    [
+        (None, "no extension SKY, which .* restore_sky names"),
+        (np.full(SHAPE, np.nan, "f4"), "SKY.*must be finite"),
+        (np.zeros((3, 3), "f4"), "SKY"),
+    ],
+)
+def test_a_sky_that_is_none_is_refused(sky, told):
+    with pytest.raises(InvalidExposureError, match=told):
+        read(exposure_with_sky(sky), reader=FitsReader(restore_sky="SKY"))
