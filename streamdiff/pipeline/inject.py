@@ -12,20 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
-from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.empty_places import empty_places
 from streamdiff.imaging.point_source import forced_flux
+from streamdiff.imaging.quality import AB_NANOJANSKY
 from streamdiff.imaging.stamps import nearest_pixels, psf_stamps
 from streamdiff.model import UNUSABLE, Exposure, FluxScale, MaskPlane
 from streamdiff.model.psf import fwhm, noise_equivalent_area
 from streamdiff.pipeline.recovery import Recovery
 from streamdiff.pipeline.result import Products
 
-# AB magnitude of 1 nJy.
-NANOJANSKY_MAGNITUDE = 31.4
-# How far a DiaSource may be from what it is of, and other injected sources [FWHM].
-_MATCH, _APART = 0.75, 4.0
-# Positions that are tried for each source.
-_TRIES = 20
+# How far a DiaSource may be from what it is of, and how far there is neither another
+# injected source nor a bad pixel [FWHM].
+_MATCH, _ROOM = 0.75, 2.0
 
 
 class Scale(StrEnum):
@@ -86,8 +84,16 @@ class Injection:
         """
         rng = self._rng(exposure)
         rng.random()  # that of `concerns`
-        x, y, area = self._places(exposure, rng)
-        noise = _noise(exposure, x, y) * np.sqrt(area)
+        height, width = exposure.shape
+        stamp = exposure.psf.centred_at((width - 1) / 2, (height - 1) / 2)
+        occupied = UNUSABLE.in_mask(exposure.mask) | ~(exposure.variance > 0)
+        x, y = empty_places(
+            occupied,
+            self.n,
+            radius=_ROOM * fwhm(stamp),
+            seed=tuple(rng.integers(2**32, size=2).tolist()),
+        )
+        noise = _noise(exposure, x, y) * np.sqrt(noise_equivalent_area(stamp))
         flux = self._fluxes(exposure, rng, noise)
         image, mask = exposure.image.copy(), exposure.mask.copy()
         columns, rows = nearest_pixels(x, y)
@@ -110,30 +116,6 @@ class Injection:
         digest = hashlib.sha256(name).digest()
         return np.random.default_rng(int.from_bytes(digest[:8]))
 
-    def _places(
-        self, exposure: Exposure, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Return positions apart from each other, on usable pixels, and the NEA."""
-        height, width = exposure.shape
-        stamp = exposure.psf.centred_at((width - 1) / 2, (height - 1) / 2)
-        size = fwhm(stamp)
-        free = exposure.usable(UNUSABLE) & (exposure.variance > 0)
-        free &= ~dilate_by_disc(~free, size)
-        margin = int(np.ceil(size))
-        border = np.zeros(free.shape, bool)
-        border[margin : height - margin, margin : width - margin] = True
-        free &= border
-        places: list[tuple[float, float]] = []
-        for _ in range(_TRIES * self.n):
-            if len(places) == self.n:
-                break
-            u, v = rng.uniform(0, width - 1), rng.uniform(0, height - 1)
-            apart = all(np.hypot(u - x, v - y) > _APART * size for x, y in places)
-            if free[round(v), round(u)] and apart:
-                places.append((u, v))
-        columns, rows = np.reshape(places, (-1, 2)).T
-        return columns, rows, noise_equivalent_area(stamp)
-
     def _fluxes(
         self,
         exposure: Exposure,
@@ -147,7 +129,7 @@ class Injection:
                     "snr or flux"
                 )
             magnitudes = rng.uniform(self.low, self.high, noise.size)
-            return np.power(10, 0.4 * (NANOJANSKY_MAGNITUDE - magnitudes))
+            return np.power(10, 0.4 * (AB_NANOJANSKY - magnitudes))
         logs = rng.uniform(np.log(self.low), np.log(self.high), noise.size)
         brightness: NDArray[np.float64] = np.exp(logs)
         return brightness * noise if self.scale is Scale.SNR else brightness
