@@ -46,8 +46,12 @@ class StreamSettings(Table):
     brokers: str = Field("", description="host:port,... ; required for kafka")
     group: str = Field("streamdiff", min_length=1, description="consumer group")
     topic_prefix: str = Field("streamdiff.", description="first part of every topic")
-    delivery: Literal["at_least_once"] = Field(
-        "at_least_once", description="at_least_once"
+    instance: str = Field(
+        "", description="name of this member, kept over restarts; empty: a new one"
+    )
+    delivery: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once",
+        description="exactly_once (on Kafka; others repeat at times) | at_least_once",
     )
     workers: Count = Field(2, description="visits in work at the same time")
     only: Literal["all", "visits", "templates"] = Field(
@@ -63,6 +67,12 @@ class StreamSettings(Table):
     dead_letter_limit: DeadLetterLimit = Field(
         DeadLetterLimit(), description="stop instead of failing everything"
     )
+    worker_max_events: Annotated[int, Field(ge=0)] = Field(
+        500, description="then a worker is replaced by a fresh one; 0 = never"
+    )
+    worker_max_mib: Annotated[int, Field(ge=0)] = Field(
+        0, description="the same, once it keeps more memory; 0 = no limit"
+    )
     http: str = Field(
         "127.0.0.1:8080", description="/livez /readyz /metrics; empty for none"
     )
@@ -71,8 +81,17 @@ class StreamSettings(Table):
     )
     kafka: dict[str, Any] = Field(
         default_factory=dict,
+        repr=False,  # it may hold secrets
         description="settings of librdkafka, passed through; KEY_file reads a secret",
     )
+
+    @property
+    def is_exactly_once(self) -> bool:
+        """Return whether results and offsets are sent in transactions.
+
+        The embedded broker takes them, and does not do what they mean.
+        """
+        return self.delivery == "exactly_once" and self.transport == "kafka"
 
 
 class SkyMapSettings(Table):

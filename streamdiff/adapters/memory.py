@@ -8,15 +8,17 @@ deterministic: partitions are shared out in sorted order, read in turn.
 
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from streamdiff.errors import RetryableError
 from streamdiff.ports import (
     AssignedCallback,
     Clock,
     CommitPoint,
     ConsumedRecord,
+    Consumer,
     Offsets,
     OutgoingRecord,
     PartitionsCallback,
@@ -139,6 +141,10 @@ class MemoryTransport:
         """Return a new producer."""
         return MemoryProducer(self._broker)
 
+    def transactions(self, consumer: Consumer) -> "MemoryTransactions":
+        """Return a new producer that commits for a consumer."""
+        return MemoryTransactions(self._broker, consumer)
+
 
 class MemoryProducer:
     """A `streamdiff.ports.Producer` in memory."""
@@ -149,6 +155,36 @@ class MemoryProducer:
     def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Append records, all or none."""
         self._broker.produce_all(records)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class MemoryTransactions:
+    """A `streamdiff.ports.Transactions` in memory."""
+
+    def __init__(self, broker: MemoryBroker, consumer: Consumer) -> None:
+        self._broker = broker
+        self._consumer = consumer
+
+    def send(
+        self,
+        records: Sequence[OutgoingRecord],
+        offsets: Offsets,
+        *,
+        is_ours: Callable[[], bool],
+    ) -> None:
+        """Append records and commit, all or nothing.
+
+        Raises
+        ------
+        RetryableError
+            If a partition is not owned by the consumer.
+        """
+        with self._broker.changed:
+            if not is_ours() or not self._consumer.commit(offsets):
+                raise RetryableError("the partition is not ours now")
+            self._broker.produce_all(records)
 
     def close(self) -> None:
         """Do nothing."""

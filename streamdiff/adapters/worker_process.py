@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import cast
 
 import structlog
@@ -28,6 +30,7 @@ _ONE_THREAD_EACH = {
     "NUMBA_NUM_THREADS": "1",
 }
 _EXIT_WAIT_S = 5.0
+_MIB = 1 << 20
 
 
 def perform(handler: Handler, order: WorkOrder) -> Result:
@@ -108,6 +111,15 @@ class WorkerProcess:
         """
         self._pipe.send(order)
         return cast("Result", self._receive(timeout_s))
+
+    @property
+    def memory_mib(self) -> float:
+        """Return the memory that the process keeps [MiB]; 0 if that is not known."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0.0
+        return int(pages) * resource.getpagesize() / _MIB
 
     def kill(self) -> None:
         """End the process at once; from any thread."""

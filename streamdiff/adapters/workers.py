@@ -8,6 +8,7 @@ with it. There is no lock or queue that workers share.
 import queue
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import structlog
 
@@ -61,6 +62,31 @@ class InlineExecutor:
         self._handler = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """When a worker that does well is replaced: what leaks must not add up.
+
+    Attributes
+    ----------
+    orders : int
+        After so many; 0 for never.
+    memory_mib : float
+        Once it keeps more between two orders [MiB]; 0 for no limit.
+    """
+
+    orders: int = 0
+    memory_mib: float = 0.0
+
+    def is_due(self, orders: int, process: WorkerProcess) -> bool:
+        """Return whether a process is to be replaced after so many orders."""
+        if 0 < self.orders <= orders:
+            return True
+        return 0 < self.memory_mib < process.memory_mib
+
+
+NEVER = Retirement()
+
+
 class WorkerPool:
     """Worker processes, each with one order at a time.
 
@@ -76,15 +102,24 @@ class WorkerPool:
         How many, 1 or more.
     start_timeout_s : float
         How long a worker may take to get ready [s].
+    retirement : Retirement
+        When a worker is replaced, dead or not.
     """
 
     def __init__(
-        self, factory: HandlerFactory, *, workers: int, start_timeout_s: float = 300.0
+        self,
+        factory: HandlerFactory,
+        *,
+        workers: int,
+        start_timeout_s: float = 300.0,
+        retirement: Retirement = NEVER,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be >= 1, got {workers}")
         self.workers = workers
-        self._desks = [_Desk(factory, start_timeout_s) for _ in range(workers)]
+        self._desks = [
+            _Desk(factory, start_timeout_s, retirement) for _ in range(workers)
+        ]
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._free: queue.SimpleQueue[_Desk] = queue.SimpleQueue()
         self._busy: dict[Future[Result], _Desk] = {}
@@ -147,9 +182,13 @@ class WorkerPool:
 class _Desk:
     """A place in the pool, and the process that works there now."""
 
-    def __init__(self, factory: HandlerFactory, start_timeout_s: float) -> None:
+    def __init__(
+        self, factory: HandlerFactory, start_timeout_s: float, retirement: Retirement
+    ) -> None:
         self._factory = factory
         self._start_timeout_s = start_timeout_s
+        self._retirement = retirement
+        self._orders = 0
         self._process: WorkerProcess | None = None
         self._is_closed = False
         self._lock = threading.Lock()
@@ -161,6 +200,7 @@ class _Desk:
                 raise StreamError("the worker pool is closed")
             if self._process is None or not self._process.is_alive:
                 self._process = WorkerProcess(self._factory)
+                self._orders = 0
             return self._process
 
     def wait_until_ready(self) -> None:
@@ -172,12 +212,18 @@ class _Desk:
         process = self.hire()
         process.wait_until_ready(self._start_timeout_s)
         try:
-            return process.perform(order, timeout_s)
+            result = process.perform(order, timeout_s)
         except TimeoutError:
             process.kill()
             return self._lost(process, _late(timeout_s))
         except (EOFError, ConnectionError):
             return self._lost(process, _died(process.end()))
+        self._orders += 1
+        if self._retirement.is_due(self._orders, process):
+            log.info("worker_retired", orders=self._orders)
+            process.kill()
+            self._replace(process)
+        return result
 
     def kill(self) -> None:
         """End the process at once; from any thread."""
@@ -197,11 +243,14 @@ class _Desk:
             self._process.end()
 
     def _lost(self, process: WorkerProcess, failure: Failure) -> Failure:
+        log.warning("worker_lost", reason=str(failure.reason), how=failure.message)
+        self._replace(process)
+        return failure
+
+    def _replace(self, process: WorkerProcess) -> None:
         process.end()
         if not self._is_closed:
-            log.warning("worker_lost", reason=str(failure.reason), how=failure.message)
             self.hire()  # starts while the pool waits for the next order
-        return failure
 
 
 def _late(timeout_s: float) -> Failure:
@@ -209,6 +258,7 @@ def _late(timeout_s: float) -> Failure:
         reason=Reason.TIMEOUT,
         error_class="TimeoutError",
         message=f"not finished after {timeout_s:g} s; its worker was killed",
+        retryable=True,
     )
 
 

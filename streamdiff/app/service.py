@@ -11,7 +11,7 @@ from streamdiff import log
 from streamdiff.adapters.clock import SystemClock
 from streamdiff.adapters.http import HealthServer
 from streamdiff.adapters.kafka import KafkaTransport
-from streamdiff.adapters.workers import WorkerPool
+from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
 from streamdiff.app.topics import Topics
 from streamdiff.app.worker import make_reporter, start_worker
@@ -34,9 +34,10 @@ def kafka_transport(settings: Settings) -> KafkaTransport:
         If none is named.
     """
     settings.require_brokers()
-    return KafkaTransport(
-        brokers=settings.stream.brokers, options=settings.stream.kafka
-    )
+    options = dict(settings.stream.kafka)
+    if settings.stream.instance:
+        options.setdefault("group.instance.id", settings.stream.instance)
+    return KafkaTransport(brokers=settings.stream.brokers, options=options)
 
 
 def consumed_topics(settings: Settings) -> dict[str, float]:
@@ -67,6 +68,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
     return RuntimeSettings(
         topics=consumed_topics(settings),
         group=stream.group,
+        exactly_once=stream.is_exactly_once,
         max_attempts=stream.max_attempts,
         drain_timeout_s=stream.drain_timeout_s,
         dead_letter_limit=DeadLetterLimit(
@@ -135,9 +137,13 @@ class Service:
             runtime.run()
 
     def _pool(self) -> WorkerPool:
+        stream = self.settings.stream
         return WorkerPool(
             partial(start_worker, self.settings, log_level=log.level()),
-            workers=self.settings.stream.workers,
+            workers=stream.workers,
+            retirement=Retirement(
+                orders=stream.worker_max_events, memory_mib=stream.worker_max_mib
+            ),
         )
 
 

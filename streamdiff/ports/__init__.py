@@ -22,6 +22,7 @@ from streamdiff.ports.stream import (
     PartitionsCallback,
     Producer,
     TopicPartition,
+    Transactions,
     Transport,
 )
 from streamdiff.ports.work import (
@@ -56,6 +57,7 @@ __all__ = [
     "TemplateReader",
     "TemplateStore",
     "TopicPartition",
+    "Transactions",
     "Transport",
     "WorkOrder",
 ]

@@ -152,6 +152,45 @@ class Producer(Protocol):
         ...
 
 
+class Transactions(Protocol):
+    """Sends records together with commit points; owned by one thread."""
+
+    def send(
+        self,
+        records: Sequence[OutgoingRecord],
+        offsets: Offsets,
+        *,
+        is_ours: Callable[[], bool],
+    ) -> None:
+        """Make records and commit points count together, or neither.
+
+        Parameters
+        ----------
+        records : sequence of OutgoingRecord
+        offsets : Offsets
+            Of the group that this belongs to.
+        is_ours : callable
+            Whether the partitions are still held. Asked when it matters; once it
+            has returned False nothing of this counts any more.
+
+        Raises
+        ------
+        RetryableError
+            If neither counts, or that is not known: send the same again. What did
+            count is found out then, and not sent twice.
+        TooLargeError
+            If a record is larger than the broker takes.
+        StreamError
+            If nothing more can be sent, such as when another process has taken
+            the place of this one.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
 class Transport(Protocol):
     """A stream of records: Kafka, or one in memory."""
 
@@ -161,6 +200,10 @@ class Transport(Protocol):
 
     def producer(self) -> Producer:
         """Return a new producer."""
+        ...
+
+    def transactions(self, consumer: Consumer) -> Transactions:
+        """Return a new producer that commits for a consumer of this transport."""
         ...
 
 

@@ -30,6 +30,8 @@ from streamdiff.stream.settings import RuntimeSettings
 
 log = structlog.get_logger()
 
+_TRIES_IN_TIME = 2
+
 
 class Dispatcher:
     """Keeps the workers busy, fairly over the lanes; used by the poll thread alone.
@@ -73,6 +75,12 @@ class Dispatcher:
         self._turns = 0
 
     @property
+    def _commits_with_records(self) -> bool:
+        # Then a lane that is sending belongs to the emitter: what is committed
+        # beside it could come later, and undo it.
+        return self._settings.exactly_once
+
+    @property
     def running(self) -> int:
         """Return how many workers are busy, also with abandoned work."""
         return self._running
@@ -101,9 +109,10 @@ class Dispatcher:
         work = lane.work
         if work is None or work.phase is Phase.DUE:
             return
-        # being interrupted is no fault of the event: this try does not count
-        point = with_attempt(work.record.offset, work.attempt - 1)
-        self._ledger.note(lane.partition, point)
+        if not self._commits_with_records or work.phase is not Phase.SENDING:
+            # being interrupted is no fault of the event: this try does not count
+            point = with_attempt(work.record.offset, work.attempt - 1)
+            self._ledger.note(lane.partition, point)
         self._metrics.abandoned.inc()
         _log_for(work).info("event_abandoned", phase=work.phase.name.lower())
         if work.future is not None:
@@ -121,7 +130,8 @@ class Dispatcher:
         if unit.lane.closed or work is None or work.finished is None:
             return
         unit.lane.work = None
-        self._ledger.note(unit.lane.partition, unit.point)
+        if not self._commits_with_records:
+            self._ledger.note(unit.lane.partition, unit.point)
         self._tell(work, work.finished)
         failed = work.gave_up or work.finished.outcome is Outcome.FAILED
         self._dead_letters.add(failed=failed)
@@ -193,7 +203,7 @@ class Dispatcher:
         work.failure = failure
         if failure.reason in {Reason.TIMEOUT, Reason.WORKER_DIED}:
             self._metrics.workers_lost.labels(failure.reason).inc()
-        if not failure.retryable or work.attempt >= self._settings.max_attempts:
+        if not failure.retryable or work.attempt >= self._tries(failure):
             self._give_up(lane, work, failure)
             return
         delay_s = self._settings.work_backoff.delay_s(work.attempt)
@@ -203,6 +213,11 @@ class Dispatcher:
         _log_for(work).warning(
             "attempt_failed", **_described(failure), retry_in_s=round(delay_s, 3)
         )
+
+    def _tries(self, failure: Failure) -> int:
+        limit = self._settings.max_attempts
+        # one that took too long is likely to do so again, and that is expensive
+        return min(limit, _TRIES_IN_TIME) if failure.reason is Reason.TIMEOUT else limit
 
     def _give_up(self, lane: Lane, work: Work, failure: Failure) -> None:
         work.gave_up = True
@@ -232,6 +247,9 @@ class Dispatcher:
         work.phase = Phase.SENDING
         # the records behind it are read from the next offset on
         point = with_attempt(work.record.offset + 1, 0)
+        if self._commits_with_records:
+            # an attempt still to be noted would take the offset back again
+            self._ledger.forget(lane.partition)
         self._emit(Unit(lane=lane, records=finished.records, point=point))
 
     def _tell(self, work: Work, finished: Finished) -> None:

@@ -1,4 +1,4 @@
-"""The thread that owns the one producer and sends finished events one by one."""
+"""The thread that owns the one producer, and sends finished events one by one."""
 
 import queue
 import threading
@@ -11,7 +11,7 @@ import structlog
 
 from streamdiff.errors import RetryableError, UnprocessableError
 from streamdiff.metrics import Metrics
-from streamdiff.ports import CommitPoint, OutgoingRecord, Producer
+from streamdiff.ports import CommitPoint, OutgoingRecord, Producer, Transactions
 from streamdiff.stream.lane import Lane
 from streamdiff.stream.retry import Backoff
 
@@ -52,12 +52,58 @@ class Replies(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """Sends one unit; raises what `Producer.send` and `Transactions.send` do."""
+
+    def send(self, unit: Unit) -> None:
+        """Send a unit."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainOutbox:
+    """Sends the records; the offset is committed afterwards, by the poll thread."""
+
+    producer: Producer
+
+    def send(self, unit: Unit) -> None:
+        """Send the records of a unit."""
+        self.producer.send(unit.records)
+
+    def close(self) -> None:
+        """Release the connection."""
+        self.producer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionalOutbox:
+    """Sends records and offset in one transaction."""
+
+    transactions: Transactions
+
+    def send(self, unit: Unit) -> None:
+        """Send a unit, unless its partition goes away meanwhile."""
+        self.transactions.send(
+            unit.records,
+            {unit.lane.partition: unit.point},
+            is_ours=lambda: not unit.lane.closed,
+        )
+
+    def close(self) -> None:
+        """Release the connection."""
+        self.transactions.close()
+
+
 class Emitter:
     """Sends units in order; a unit that fails is sent again, byte for byte.
 
     Parameters
     ----------
-    open_producer : callable
+    open_outbox : callable
         Called in the emitter thread, which owns what it returns.
     backoff : Backoff
         Waits between tries. There is no last try: giving up would lose the event.
@@ -66,12 +112,12 @@ class Emitter:
 
     def __init__(
         self,
-        open_producer: Callable[[], Producer],
+        open_outbox: Callable[[], Outbox],
         *,
         backoff: Backoff,
         metrics: Metrics,
     ) -> None:
-        self._open_producer = open_producer
+        self._open_outbox = open_outbox
         self._backoff = backoff
         self._metrics = metrics
         self._units: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
@@ -98,21 +144,21 @@ class Emitter:
 
     def _run(self, replies: Replies) -> None:
         try:
-            producer = self._open_producer()
+            outbox = self._open_outbox()
             try:
                 while (unit := self._units.get()) is not None:
-                    self._send(producer, unit, replies)
+                    self._send(outbox, unit, replies)
             finally:
-                producer.close()
+                outbox.close()
         except Exception as error:  # noqa: BLE001 - a silent thread would stall everything
             replies.broken(error)
 
-    def _send(self, producer: Producer, unit: Unit, replies: Replies) -> None:
+    def _send(self, outbox: Outbox, unit: Unit, replies: Replies) -> None:
         for attempt in count(1):
             if self._given_up.is_set() or unit.lane.closed:
                 return
             try:
-                producer.send(unit.records)
+                outbox.send(unit)
             except RetryableError as error:
                 self._wait(unit, attempt, error)
             except UnprocessableError as error:

@@ -11,6 +11,10 @@ work.
     consumer -> lane -> executor -> emitter -> commit
                   ^---- back-off ----|
 
+Exactly once: the records of an event and its offset are sent in one transaction.
+What is refused is sent again, byte for byte; a partition that is taken away waits
+for its transaction, or gives it up.
+
 At least once: an offset is committed after the records of its event were
 acknowledged. Ids are made from the event, so that a repetition can be recognised.
 """
@@ -27,7 +31,13 @@ from streamdiff.errors import StreamdiffError, StreamError, UnprocessableError
 from streamdiff.metrics import Metrics
 from streamdiff.ports import Clock, Consumer, Executor, FailureReporter, Transport
 from streamdiff.stream.dispatch import Dispatcher
-from streamdiff.stream.emitter import Emitter, Unit
+from streamdiff.stream.emitter import (
+    Emitter,
+    Outbox,
+    PlainOutbox,
+    TransactionalOutbox,
+    Unit,
+)
 from streamdiff.stream.health import Health
 from streamdiff.stream.mailbox import Mailbox
 from streamdiff.stream.offsets import CommitLedger
@@ -127,13 +137,13 @@ class Runtime:
         stack.callback(self._executor.close)
         self._executor.start()
         self._metrics.workers.set(self._executor.workers)
+        consumer = self._transport.consumer(self._settings.group)
         emitter = Emitter(
-            self._transport.producer,
+            partial(self._open_outbox, consumer),
             backoff=self._settings.send_backoff,
             metrics=self._metrics,
         )
         stack.callback(emitter.close, _PRODUCER_CLOSE_S)
-        consumer = self._transport.consumer(self._settings.group)
         ledger = CommitLedger(consumer, self._clock, self._metrics)
         dispatcher = self._new_dispatcher(emitter, ledger)
         emitter.start(_MailedReplies(self._mailbox, dispatcher))
@@ -142,6 +152,11 @@ class Runtime:
         self._session.join()
         log.info("group_joined", group=self._settings.group)
         return self._session
+
+    def _open_outbox(self, consumer: Consumer) -> Outbox:
+        if self._settings.exactly_once:
+            return TransactionalOutbox(self._transport.transactions(consumer))
+        return PlainOutbox(self._transport.producer())
 
     def _new_dispatcher(self, emitter: Emitter, ledger: CommitLedger) -> Dispatcher:
         return Dispatcher(

@@ -17,6 +17,8 @@ class RuntimeSettings:
         The topics to consume, and how long one of their events may take [s].
     group : str
         Consumer group.
+    exactly_once : bool
+        Whether results and offset are sent in one transaction.
     max_attempts : int
         Tries before an event is given up, 1 or more.
     drain_timeout_s : float
@@ -32,6 +34,7 @@ class RuntimeSettings:
 
     topics: Mapping[str, float]
     group: str
+    exactly_once: bool = False
     max_attempts: int = 3
     drain_timeout_s: float = 60.0
     revoke_timeout_s: float = 10.0

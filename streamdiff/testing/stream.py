@@ -13,7 +13,9 @@ from streamdiff.ports import (
     Failure,
     Finished,
     Handler,
+    Offsets,
     OutgoingRecord,
+    Transactions,
     WorkOrder,
 )
 
@@ -144,6 +146,16 @@ def tell_environment(order: WorkOrder) -> Finished:
     return Finished(log={"value": os.environ.get(name)})
 
 
+def make_process_handler() -> Handler:
+    """Return a handler that tells the process it runs in."""
+    return tell_process
+
+
+def tell_process(order: WorkOrder) -> Finished:  # noqa: ARG001 - the port's
+    """Return the id of the process as a log field."""
+    return Finished(log={"pid": os.getpid()})
+
+
 def fail_to_make_handler() -> Handler:
     """Raise an error instead of returning a handler."""
     raise ValueError("no such plugin")
@@ -194,6 +206,41 @@ class FlakyProducer:
         if self.errors:
             raise self.errors.pop(0)
         self.send_to(records)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class FlakyTransactions:
+    """A `streamdiff.ports.Transactions` that raises some errors before it sends.
+
+    Attributes
+    ----------
+    real : Transactions
+        Does the sending.
+    errors : list of Exception
+        Raised one per call; then sending works.
+    seen : list
+        What each call was asked to send.
+    """
+
+    real: Transactions
+    errors: list[Exception]
+    seen: list[tuple[OutgoingRecord, ...]] = field(default_factory=list)
+
+    def send(
+        self,
+        records: Sequence[OutgoingRecord],
+        offsets: Offsets,
+        *,
+        is_ours: Callable[[], bool],
+    ) -> None:
+        """Send, or raise the next error."""
+        self.seen.append(tuple(replace(r) for r in records))
+        if self.errors:
+            raise self.errors.pop(0)
+        self.real.send(records, offsets, is_ours=is_ours)
 
     def close(self) -> None:
         """Do nothing."""

@@ -30,6 +30,11 @@ def broker():
 
 
 @pytest.fixture
+def topic():
+    return "in"
+
+
+@pytest.fixture
 def transport(broker):
     return broker.transport(QUICK)
 

@@ -1,5 +1,5 @@
 import pytest
-from transport_contract import TransportContract
+from transport_contract import TransactionsContract
 
 from streamdiff.adapters.memory import MemoryBroker, MemoryTransport
 from streamdiff.ports import CommitPoint, OutgoingRecord, TopicPartition
@@ -12,11 +12,16 @@ def broker():
 
 
 @pytest.fixture
+def topic():
+    return "in"
+
+
+@pytest.fixture
 def transport(broker):
     return MemoryTransport(broker)
 
 
-class TestMemoryTransport(TransportContract):
+class TestMemoryTransport(TransactionsContract):
     pass
 
 

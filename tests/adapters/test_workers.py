@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdiff.adapters.workers import InlineExecutor, WorkerPool
+from streamdiff.adapters.workers import InlineExecutor, Retirement, WorkerPool
 from streamdiff.errors import StoreUnavailableError, StreamError
 from streamdiff.model import Reason
 from streamdiff.ports import ConsumedRecord, Failure, Finished, WorkOrder
@@ -15,6 +15,7 @@ from streamdiff.testing.stream import (
     fail_to_make_handler,
     make_echo_handler,
     make_environment_handler,
+    make_process_handler,
 )
 
 LONG_S = 60.0
@@ -61,7 +62,7 @@ def test_the_handler_sees_the_attempt(pool):
 def test_a_worker_that_takes_too_long_is_killed_and_replaced(pool):
     failure = ask(pool, b"hang", timeout_s=0.2)
     assert failure.reason is Reason.TIMEOUT
-    assert not failure.retryable
+    assert failure.retryable
     assert isinstance(ask(pool, b"next"), Finished)
 
 
@@ -71,6 +72,24 @@ def test_a_worker_that_dies_is_noticed_and_replaced(pool):
     assert failure.retryable
     assert "exit code 3" in failure.message
     assert isinstance(ask(pool, b"next"), Finished)
+
+
+@pytest.mark.parametrize(
+    ("retirement", "workers"),
+    [
+        (Retirement(orders=2), 3),
+        (Retirement(memory_mib=1), 5),
+        (Retirement(orders=100, memory_mib=1e6), 1),
+    ],
+)
+def test_a_worker_is_replaced_when_it_is_due(retirement, workers):
+    pool = WorkerPool(make_process_handler, workers=1, retirement=retirement)
+    pool.start()
+    try:
+        answers = [ask(pool, b"who") for _ in range(5)]
+    finally:
+        pool.close()
+    assert len({answer.log["pid"] for answer in answers}) == workers
 
 
 def test_abandoned_work_frees_its_worker(pool):

@@ -2,17 +2,18 @@
 
 import pytest
 
+from streamdiff.errors import RetryableError
 from streamdiff.ports import CommitPoint, OutgoingRecord, TopicPartition
 
 
 class Member:
     """A consumer that remembers what its callbacks were told."""
 
-    def __init__(self, transport, topics=("in",), group="g"):
+    def __init__(self, transport, topic, group):
         self.consumer = transport.consumer(group)
         self.starts, self.revoked, self.lost, self.records = {}, [], [], []
         self.consumer.subscribe(
-            list(topics),
+            [topic],
             on_assign=self.starts.update,
             on_revoke=self.revoked.extend,
             on_lost=self.lost.extend,
@@ -30,14 +31,14 @@ class Member:
 
 
 class TransportContract:
-    """Needs fixture ``transport`` with topic ``in`` of 3 partitions."""
+    """Needs fixtures ``transport`` and ``topic``, the name of one of 3 partitions."""
 
     @pytest.fixture
-    def join(self, transport):
+    def join(self, transport, topic):
         members = []
 
-        def join(**options):
-            members.append(Member(transport, **options))
+        def join(group=f"{topic}.g"):
+            members.append(Member(transport, topic, group))
             return members[-1]
 
         yield join
@@ -45,10 +46,10 @@ class TransportContract:
             member.consumer.close()
 
     @pytest.fixture
-    def send(self, transport):
+    def send(self, transport, topic):
         producer = transport.producer()
         yield lambda *values, **options: producer.send(
-            [OutgoingRecord(topic="in", key=v, value=v, **options) for v in values]
+            [OutgoingRecord(topic=topic, key=v, value=v, **options) for v in values]
         )
         producer.close()
 
@@ -68,9 +69,9 @@ class TransportContract:
         assert record.offset == 0
         assert record.timestamp_ms > 0
 
-    def test_a_record_without_key_and_value_arrives(self, transport, join):
+    def test_a_record_without_key_and_value_arrives(self, transport, topic, join):
         producer = transport.producer()
-        producer.send([OutgoingRecord(topic="in", value=None)])
+        producer.send([OutgoingRecord(topic=topic, value=None)])
         producer.close()
         member = join()
         member.poll_until(lambda: member.records)
@@ -98,7 +99,7 @@ class TransportContract:
         point = CommitPoint(1, '{"attempt": 2}')
         assert member.consumer.commit({partition: point})
         assert member.consumer.committed([partition]) == {partition: point}
-        untouched = TopicPartition("in", (partition.partition + 1) % 3)
+        untouched = TopicPartition(partition.topic, (partition.partition + 1) % 3)
         assert member.consumer.committed([untouched]) == {}
 
     def test_the_next_member_starts_where_the_group_stands(self, join, send):
@@ -133,9 +134,11 @@ class TransportContract:
         second.poll_until(lambda: second.starts, others=[first])
         assert {*first.revoked, *first.lost} >= set(second.starts)
 
-    def test_a_commit_in_the_revoke_callback_is_kept(self, transport, join, send):
+    def test_a_commit_in_the_revoke_callback_is_kept(
+        self, transport, topic, join, send
+    ):
         send(b"a")
-        consumer = transport.consumer("g")
+        consumer = transport.consumer(f"{topic}.g")
         got, commits = [], []
 
         def revoked(partitions):
@@ -143,7 +146,7 @@ class TransportContract:
             commits.append(consumer.commit(points) if points else None)
 
         consumer.subscribe(
-            ["in"], on_assign=lambda _: None, on_revoke=revoked, on_lost=lambda _: None
+            [topic], on_assign=lambda _: None, on_revoke=revoked, on_lost=lambda _: None
         )
         for _ in range(500):
             if record := consumer.poll(0.02):
@@ -155,7 +158,71 @@ class TransportContract:
         member.poll_until(lambda: len(member.starts) == 3)
         assert member.starts[got[0]] == CommitPoint(1)
 
-    def test_groups_do_not_disturb_each_other(self, join, send):
+    def test_groups_do_not_disturb_each_other(self, join, send, topic):
         send(b"a")
-        one, two = join(group="one"), join(group="two")
+        one, two = (join(group=f"{topic}.{n}") for n in range(2))
         one.poll_until(lambda: one.records and two.records, others=[two])
+
+
+class TransactionsContract(TransportContract):
+    """Needs the same as `TransportContract`."""
+
+    @pytest.fixture
+    def member(self, join, send):
+        """Return a member that has read the one record that there is."""
+        send(b"a")
+        member = join()
+        member.poll_until(lambda: member.records)
+        return member
+
+    @pytest.fixture
+    def transact(self, transport, topic, member):
+        """Send some values together with the offset behind the member's record."""
+        transactions = transport.transactions(member.consumer)
+
+        def transact(*values, is_ours=lambda: True):
+            transactions.send(
+                [OutgoingRecord(topic=topic, key=b"out", value=v) for v in values],
+                {member.records[0].topic_partition: CommitPoint(1)},
+                is_ours=is_ours,
+            )
+
+        yield transact
+        transactions.close()
+
+    @staticmethod
+    def values(member):
+        return [r.value for r in member.records if r.key == b"out"]
+
+    @staticmethod
+    def commits(member):
+        found = member.consumer.committed([member.records[0].topic_partition])
+        return {point.offset for point in found.values()}
+
+    def test_records_and_commit_points_count_together(self, member, transact):
+        assert self.commits(member) == set()
+        transact(b"b", b"c")
+        member.poll_until(lambda: len(self.values(member)) == 2)
+        assert self.values(member) == [b"b", b"c"]
+        assert self.commits(member) == {1}
+
+    def test_neither_counts_where_the_partition_is_gone(self, member, transact):
+        with pytest.raises(RetryableError, match="not ours"):
+            transact(b"b", is_ours=lambda: False)
+        assert self.commits(member) == set()
+        transact(b"c")
+        member.poll_until(lambda: self.values(member))
+        assert self.values(member) == [b"c"]
+
+    def test_the_commit_point_alone_can_be_sent(self, member, transact):
+        transact()
+        assert self.commits(member) == {1}
+
+    def test_who_has_left_the_group_commits_nothing(self, member, transact, join):
+        member.consumer.close()
+        with pytest.raises(RetryableError):
+            transact(b"b")
+        other = join()
+        other.poll_until(lambda: len(other.starts) == 3 and other.records)
+        assert set(other.starts.values()) == {None}
+        assert self.values(other) == []

@@ -102,6 +102,7 @@ def test_an_event_is_processed_and_sigterm_ends_with_exit_code_0(
     path = config(f"""
 [stream]
 brokers = "{broker.bootstrap}"
+delivery = "at_least_once"
 workers = 1
 http = ""
 [store]

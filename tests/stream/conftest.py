@@ -15,6 +15,7 @@ from streamdiff.stream.settings import RuntimeSettings
 from streamdiff.testing.stream import (
     FakeClock,
     FlakyProducer,
+    FlakyTransactions,
     ManualExecutor,
     PlainReporter,
     make_echo_handler,
@@ -75,6 +76,11 @@ class Bench:
             @staticmethod
             def producer():
                 return producer
+
+            @staticmethod
+            def transactions(consumer):
+                real = self.transport.transactions(consumer)
+                return FlakyTransactions(real, errors, seen=producer.seen)
 
         return Transport, producer
 

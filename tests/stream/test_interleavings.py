@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: nothing is lost, nothing skipped."""
+"""Whatever happens in whatever order: nothing is lost, nothing skipped or repeated."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from streamdiff.errors import RetryableError
 from streamdiff.model import Reason
 from streamdiff.ports import Failure
-from streamdiff.testing.stream import FlakyProducer, echo
+from streamdiff.testing.stream import FlakyProducer, FlakyTransactions, echo
 
 VALUES = [b"%d" % i for i in range(12)]
 
@@ -32,6 +32,9 @@ class Disturbance:
         producer = FlakyProducer(bench.transport.producer().send, self.errors)
         self.producer = lambda: producer
         self.consumer = bench.transport.consumer
+        self.transactions = lambda consumer: FlakyTransactions(
+            bench.transport.transactions(consumer), self.errors
+        )
 
     def finish(self):
         self._end(echo)
@@ -92,7 +95,10 @@ ACTIONS = [
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=40))
-def test_every_event_is_answered_whatever_happens(fresh_bench, script, actions):
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_every_event_is_answered_whatever_happens(
+    fresh_bench, script, exactly_once, actions
+):
     bench = fresh_bench()
     world = Disturbance(bench)
     bench.publish(*VALUES)
@@ -112,8 +118,10 @@ def test_every_event_is_answered_whatever_happens(fresh_bench, script, actions):
             yield
         pytest.fail("it does not come to rest")
 
-    runtime = bench.runtime(transport=world)
+    runtime = bench.runtime(transport=world, exactly_once=exactly_once)
     runtime.run(until=script(steps))
-    assert {*bench.values("out"), *bench.values("dead-letter")} == set(VALUES)
+    answers = [*bench.values("out"), *bench.values("dead-letter")]
+    assert set(answers) == set(VALUES)
+    assert len(answers) == len(VALUES) or not exactly_once
     ends = {r.partition: r.offset + 1 for r in bench.broker.records("in")}
     assert {p: bench.offset(p) for p in ends} == ends

@@ -25,7 +25,7 @@ def test_workers_that_die_or_hang_cost_only_their_own_event(bench):
     }
     assert reasons == {
         b"die": ("worker_died", "3"),
-        b"hang": ("timeout", "1"),
+        b"hang": ("timeout", "2"),
         b"fail": ("internal", "1"),
     }
     assert bench.metric("workers_lost_total", reason="worker_died") == 3

@@ -7,6 +7,13 @@ Anything that librdkafka can be told, such as TLS, SASL, ``group.instance.id`` o
 from streamdiff.adapters.kafka.client import Option
 from streamdiff.adapters.kafka.consumer import KafkaConsumer
 from streamdiff.adapters.kafka.producer import KafkaProducer
+from streamdiff.adapters.kafka.transactions import KafkaTransactions
 from streamdiff.adapters.kafka.transport import KafkaTransport
 
-__all__ = ["KafkaConsumer", "KafkaProducer", "KafkaTransport", "Option"]
+__all__ = [
+    "KafkaConsumer",
+    "KafkaProducer",
+    "KafkaTransactions",
+    "KafkaTransport",
+    "Option",
+]

@@ -1,6 +1,7 @@
 """Opening clients of librdkafka."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import confluent_kafka as ck
@@ -33,6 +34,21 @@ def open_client(kind: Callable[..., Any], settings: Mapping[str, Option]) -> Any
     except (ck.KafkaException, TypeError, ValueError) as err:
         reason = err.args[0].str() if isinstance(err, ck.KafkaException) else err
         raise ConfigError(f"[stream.kafka]: {reason}") from err
+
+
+@contextmanager
+def untangled() -> Iterator[None]:
+    """Raise the error of Kafka that a callback stumbled over.
+
+    confluent-kafka raises a fatal error amid its callbacks. Those that follow are then
+    called with an exception set, which Python takes for a bug of theirs.
+    """
+    try:
+        yield
+    except SystemError as err:
+        if isinstance(err.__cause__, ck.KafkaException):
+            raise err.__cause__ from err
+        raise
 
 
 def _log_error(error: ck.KafkaError) -> None:

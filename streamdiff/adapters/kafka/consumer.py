@@ -1,14 +1,15 @@
 """A member of a consumer group of a Kafka cluster."""
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import confluent_kafka as ck
 import structlog
 
 from streamdiff.adapters.kafka.client import Option, open_client
 from streamdiff.adapters.kafka.errors import HOPELESS, judge, stream_error
-from streamdiff.errors import StreamError
+from streamdiff.errors import RetryableError, StreamError
 from streamdiff.ports import (
     AssignedCallback,
     CommitPoint,
@@ -32,10 +33,17 @@ class KafkaConsumer:
     ----------
     settings : mapping of str to Option
         All settings of librdkafka.
+
+    Attributes
+    ----------
+    group : str
     """
 
     def __init__(self, settings: Mapping[str, Option]) -> None:
+        self.group = str(settings["group.id"])
         self._consumer = open_client(ck.Consumer, settings)
+        self._open = threading.Lock()  # held while another thread uses the client
+        self._is_closed = False
         strategy = str(settings.get("partition.assignment.strategy", ""))
         self._is_incremental = (
             "cooperative" in strategy or settings.get("group.protocol") == "consumer"
@@ -134,8 +142,45 @@ class KafkaConsumer:
             log.warning("commit_refused", error=str(refused))
         return not refused
 
+    def membership(self) -> Any | None:  # noqa: ANN401 - opaque
+        """Return what proves the membership to a transaction; from any thread.
+
+        `None` for a client that is no member now. The group does not check the
+        commits of one: it takes them for those of a tool.
+        """
+        with self._open:
+            if self._is_closed:
+                return None
+            metadata = self._consumer.consumer_group_metadata()
+            # asked second: an id that is gone was gone from the metadata, or it is
+            # an id of later, when the partitions of before were already lost
+            return metadata if self._consumer.memberid() else None
+
+    def has_committed(self, offsets: Offsets) -> bool:
+        """Return whether the group stands there, or further on; from any thread.
+
+        Raises
+        ------
+        RetryableError
+            If the group coordinator does not answer.
+        """
+        with self._open:
+            if self._is_closed:
+                raise RetryableError("the consumer is closed")
+            try:
+                answer = self._consumer.committed(
+                    [_theirs(p) for p in offsets], timeout=_COMMITTED_TIMEOUT_S
+                )
+            except ck.KafkaException as err:
+                raise RetryableError(f"committed offsets: {err}") from err
+        if any(p.error is not None for p in answer):
+            raise RetryableError(f"committed offsets: {answer}")
+        return all(p.offset >= offsets[_our(p)].offset for p in answer)
+
     def close(self) -> None:
         """Leave the group; partitions still held are revoked first."""
+        with self._open:
+            self._is_closed = True
         self._consumer.close()
 
     def _starts(

@@ -17,6 +17,7 @@ HOPELESS = frozenset(
         ck.KafkaError.TOPIC_AUTHORIZATION_FAILED,
         ck.KafkaError.GROUP_AUTHORIZATION_FAILED,
         ck.KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        ck.KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         ck.KafkaError.FENCED_INSTANCE_ID,
     }
 )
@@ -61,3 +62,17 @@ def send_error(errors: Sequence[ck.KafkaError]) -> Exception:
     return RetryableError(
         f"{len(errors)} records were not acknowledged: {errors[0].str()}"
     )
+
+
+def transaction_error(errors: Sequence[ck.KafkaError]) -> Exception:
+    """Return what the errors of an aborted transaction amount to.
+
+    A fatal one is not among the hopeless: it is the end of a producer only.
+    """
+    for error in errors:
+        if error.code() in HOPELESS - {ck.KafkaError._FATAL}:  # noqa: SLF001
+            return stream_error(error)
+    for error in errors:
+        if error.code() in _TOO_LARGE:
+            return TooLargeError(f"a record is larger than Kafka takes: {error.str()}")
+    return RetryableError(f"the transaction was aborted: {errors[0].str()}")

@@ -1,10 +1,11 @@
 """A producer to a Kafka cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import confluent_kafka as ck
 
-from streamdiff.adapters.kafka.client import Option, open_client
+from streamdiff.adapters.kafka.client import Option, open_client, untangled
 from streamdiff.adapters.kafka.errors import send_error
 from streamdiff.ports import OutgoingRecord
 
@@ -43,13 +44,18 @@ class KafkaProducer:
                 errors.append(error)
 
         try:
-            for record in records:
-                self._produce(record, delivered)
+            with untangled():
+                for record in records:
+                    produce(self._producer, record, delivered)
         except ck.KafkaException as err:
             errors.append(err.args[0])
         # reports come for all that was queued, at the latest after delivery.timeout.ms
-        while self._producer.flush(_FLUSH_S):
-            pass
+        try:
+            with untangled():
+                while self._producer.flush(_FLUSH_S):
+                    pass
+        except ck.KafkaException as err:
+            errors.append(err.args[0])
         if errors:
             raise send_error(errors)
 
@@ -57,21 +63,23 @@ class KafkaProducer:
         """Release the connection."""
         self._producer.flush(_CLOSE_FLUSH_S)
 
-    def _produce(
-        self,
-        record: OutgoingRecord,
-        delivered: Callable[[ck.KafkaError | None, ck.Message], None],
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    value=record.value,
-                    key=record.key,
-                    headers=list(record.headers),
-                    on_delivery=delivered,
-                )
-            except BufferError:  # the local queue is full: wait for reports
-                self._producer.poll(_FLUSH_S)
-            else:
-                return
+
+def produce(
+    producer: Any,  # noqa: ANN401 - the client of librdkafka
+    record: OutgoingRecord,
+    delivered: Callable[[ck.KafkaError | None, ck.Message], None],
+) -> None:
+    """Queue a record for sending, as soon as the queue has room."""
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                on_delivery=delivered,
+            )
+        except BufferError:  # the local queue is full: wait for reports
+            producer.poll(_FLUSH_S)
+        else:
+            return

@@ -1,11 +1,14 @@
 """Kafka clusters and the settings of their clients."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamdiff.adapters.kafka.client import Option
 from streamdiff.adapters.kafka.consumer import KafkaConsumer
 from streamdiff.adapters.kafka.producer import KafkaProducer
+from streamdiff.adapters.kafka.transactions import KafkaTransactions
+from streamdiff.ports import Consumer
 
 _COMMON: Mapping[str, Option] = {"client.id": "streamdiff", "log_level": 4}
 _CONSUMER: Mapping[str, Option] = {
@@ -33,6 +36,43 @@ _PRODUCER: Mapping[str, Option] = {
     "message.max.bytes": 16_777_216,
 }
 _PRODUCER_FIXED: Mapping[str, Option] = {"enable.idempotence": True, "acks": "all"}
+_TRANSACTIONS: Mapping[str, Option] = {
+    **_PRODUCER,
+    "linger.ms": 0,  # a transaction is flushed at once
+    # What a process that was killed left open blocks readers and the next owner of
+    # its partition for so long; a broker may restart meanwhile.
+    "transaction.timeout.ms": 30_000,
+    "delivery.timeout.ms": 30_000,
+}
+# What one kind of client would warn of, being meant for the other one.
+_CONSUMER_ONLY = (
+    "auto.",
+    "check.crcs",
+    "enable.auto.",
+    "fetch.",
+    "group.",
+    "heartbeat.",
+    "isolation.",
+    "max.poll.",
+    "partition.assignment.",
+    "queued.",
+    "session.",
+)
+_PRODUCER_ONLY = (
+    "acks",
+    "batch.",
+    "compression.",
+    "delivery.timeout.",
+    "enable.idempotence",
+    "linger.",
+    "message.timeout.",
+    "queue.buffering.",
+    "request.required.acks",
+    "request.timeout.",
+    "retries",
+    "sticky.",
+    "transaction",
+)
 # The newer group protocol leaves these to the broker and refuses them here.
 _CLASSIC_ONLY = (
     "partition.assignment.strategy",
@@ -64,7 +104,8 @@ class KafkaTransport:
         ConfigError
             If librdkafka refuses a setting.
         """
-        settings = {**self._settings(_CONSUMER), **_CONSUMER_FIXED, "group.id": group}
+        settings = self._settings(_CONSUMER, without=_PRODUCER_ONLY)
+        settings |= {**_CONSUMER_FIXED, "group.id": group}
         if settings.get("group.protocol") == "consumer":
             settings = {k: v for k, v in settings.items() if k not in _CLASSIC_ONLY}
         return KafkaConsumer(settings)
@@ -77,12 +118,34 @@ class KafkaTransport:
         ConfigError
             If librdkafka refuses a setting.
         """
-        return KafkaProducer({**self._settings(_PRODUCER), **_PRODUCER_FIXED})
+        settings = self._settings(_PRODUCER, without=(*_CONSUMER_ONLY, "transaction"))
+        return KafkaProducer({**settings, **_PRODUCER_FIXED})
 
-    def _settings(self, defaults: Mapping[str, Option]) -> dict[str, Option]:
-        return {
-            **_COMMON,
-            **defaults,
-            **self.options,
-            "bootstrap.servers": self.brokers,
-        }
+    def transactions(self, consumer: Consumer) -> "KafkaTransactions":
+        """Return a new transactional producer that commits for a consumer.
+
+        Its transactional id is that of the group and, for a static member, its
+        ``group.instance.id``: whoever comes with it next ends what this one left
+        open. Other members have an id that never comes again.
+
+        Raises
+        ------
+        ConfigError
+            If librdkafka refuses a setting.
+        StreamError
+            If the cluster refuses transactions.
+        """
+        if not isinstance(consumer, KafkaConsumer):
+            raise TypeError(f"{type(consumer).__name__} is no consumer of Kafka")
+        instance = self.options.get("group.instance.id")
+        settings = self._settings(_TRANSACTIONS, without=_CONSUMER_ONLY)
+        settings["transactional.id"] = f"{consumer.group}.{instance or uuid.uuid4()}"
+        return KafkaTransactions(
+            {**settings, **_PRODUCER_FIXED}, consumer, is_shared=bool(instance)
+        )
+
+    def _settings(
+        self, defaults: Mapping[str, Option], *, without: tuple[str, ...]
+    ) -> dict[str, Option]:
+        chosen = {k: v for k, v in self.options.items() if not k.startswith(without)}
+        return {**_COMMON, **defaults, **chosen, "bootstrap.servers": self.brokers}
