@@ -13,7 +13,8 @@ from streamdiff.adapters.http import HealthServer
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
-from streamdiff.app.topics import Topics
+from streamdiff.app.start_checks import check_start
+from streamdiff.app.topics import Topics, consumed_topics
 from streamdiff.app.worker import make_reporter, start_worker
 from streamdiff.config import Settings
 from streamdiff.metrics import Metrics
@@ -23,6 +24,9 @@ from streamdiff.stream.health import Health
 from streamdiff.stream.limits import DeadLetterLimit
 from streamdiff.stream.runtime import Runtime
 from streamdiff.stream.settings import RuntimeSettings
+
+# The poll thread waits for a coordinator that moves or restarts, 60 s at most.
+_MAX_POLL_AGE_S = 120.0
 
 
 def kafka_transport(settings: Settings) -> KafkaTransport:
@@ -38,17 +42,6 @@ def kafka_transport(settings: Settings) -> KafkaTransport:
     if settings.stream.instance:
         options.setdefault("group.instance.id", settings.stream.instance)
     return KafkaTransport(brokers=settings.stream.brokers, options=options)
-
-
-def consumed_topics(settings: Settings) -> dict[str, float]:
-    """Return the topics to consume, and how long one of their events may take."""
-    topics, stream = Topics(settings.stream.topic_prefix), settings.stream
-    chosen = {}
-    if stream.only != "templates":
-        chosen[topics.visit_ready] = stream.visit_timeout_s
-    if stream.only != "visits":
-        chosen[topics.template_update] = stream.template_timeout_s
-    return chosen
 
 
 def embedded_partitions(settings: Settings) -> dict[str, int]:
@@ -119,10 +112,13 @@ class Service:
 
         Raises
         ------
+        ConfigError
+            If something is not as it must be, before anything is consumed.
         StreamError
             If the stream can not go on.
         """
-        health = Health(SystemClock())
+        check_start(self.settings, self.registry, self.transport)
+        health = Health(SystemClock(), max_poll_age_s=_MAX_POLL_AGE_S)
         runtime = self.runtime(health)
         with ExitStack() as stack:
             if self.settings.stream.http:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from streamdiff.config import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -46,3 +48,14 @@ class Topics:
         The first format has the topic ``alerts``, any other one of its own.
         """
         return f"{self.prefix}alerts" + (f".{format_name}" if rank else "")
+
+
+def consumed_topics(settings: Settings) -> dict[str, float]:
+    """Return the topics to consume, and how long one of their events may take."""
+    topics, stream = Topics(settings.stream.topic_prefix), settings.stream
+    chosen = {}
+    if stream.only != "templates":
+        chosen[topics.visit_ready] = stream.visit_timeout_s
+    if stream.only != "visits":
+        chosen[topics.template_update] = stream.template_timeout_s
+    return chosen

@@ -244,11 +244,8 @@ class KafkaBroker:
         }
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        # it is not to outlive a test run that is killed
-        guard = shutil.which("setpriv")
-        before = [guard, "--pdeathsig", "KILL"] if guard else []
         classes = f"{self._jars}/*"
-        return [*before, self._java, *_JVM, "-cp", classes, main, *arguments]
+        return guarded([self._java, *_JVM, "-cp", classes, main, *arguments])
 
     def _is_ready(self) -> bool:
         """Wait until it answers; False if it ends instead, or takes too long."""
@@ -277,6 +274,15 @@ class KafkaBroker:
 
     def _log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
+
+
+def guarded(command: list[str]) -> list[str]:
+    """Return a command whose process ends with the thread that starts it.
+
+    So that it does not outlive a test run that is killed, where ``setpriv`` is known.
+    """
+    guard = shutil.which("setpriv")
+    return [guard, "--pdeathsig", "KILL", *command] if guard else command
 
 
 def fetch_jars() -> Path:

@@ -4,7 +4,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamdiff.adapters.kafka.client import Option
+import confluent_kafka as ck
+
+from streamdiff.adapters.kafka.client import Option, open_client
 from streamdiff.adapters.kafka.consumer import KafkaConsumer
 from streamdiff.adapters.kafka.producer import KafkaProducer
 from streamdiff.adapters.kafka.transactions import KafkaTransactions
@@ -120,6 +122,18 @@ class KafkaTransport:
         """
         settings = self._settings(_PRODUCER, without=(*_CONSUMER_ONLY, "transaction"))
         return KafkaProducer({**settings, **_PRODUCER_FIXED})
+
+    def client(self) -> ck.Producer:
+        """Return a client that can be asked about the cluster.
+
+        Raises
+        ------
+        ConfigError
+            If librdkafka refuses a setting.
+        """
+        settings = self._settings(_COMMON, without=(*_CONSUMER_ONLY, *_PRODUCER_ONLY))
+        client: ck.Producer = open_client(ck.Producer, settings)
+        return client
 
     def transactions(self, consumer: Consumer) -> "KafkaTransactions":
         """Return a new transactional producer that commits for a consumer.

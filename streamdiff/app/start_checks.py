@@ -1,0 +1,69 @@
+"""What must be right before the first event is taken."""
+
+from collections.abc import Iterator
+
+from streamdiff.adapters.avro import schemas
+from streamdiff.adapters.kafka import KafkaTransport
+from streamdiff.adapters.kafka.cluster import cluster_problems
+from streamdiff.app import wiring
+from streamdiff.app.topics import Topics, consumed_topics
+from streamdiff.config import Settings
+from streamdiff.errors import ConfigError, StreamdiffError
+from streamdiff.model import TemplateId
+from streamdiff.plugins import Registry
+from streamdiff.ports import Transport
+
+
+def check_start(settings: Settings, registry: Registry, transport: Transport) -> None:
+    """Check brokers, topics, schemas, plugins and the template store.
+
+    Raises
+    ------
+    ConfigError
+        With a line for each thing that is wrong.
+    """
+    found = [
+        *_plugin_problems(settings, registry),
+        *_schema_problems(),
+        *_store_problems(settings),
+    ]
+    if isinstance(transport, KafkaTransport):
+        found += cluster_problems(transport, needed_topics(settings))
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def needed_topics(settings: Settings) -> tuple[str, ...]:
+    """Return all topics that the service reads and writes."""
+    topics = Topics(settings.stream.topic_prefix)
+    needed = [*consumed_topics(settings), topics.dead_letter]
+    if settings.stream.only != "templates":
+        names = settings.pipeline.formats
+        alerts = (topics.alerts(rank, name) for rank, name in enumerate(names))
+        needed += [topics.visit_processed, *alerts]
+    if settings.stream.only != "visits":
+        needed.append(topics.template_rebuilt)
+    return tuple(needed)
+
+
+def _plugin_problems(settings: Settings, registry: Registry) -> Iterator[str]:
+    try:
+        wiring.check(settings, registry)
+    except StreamdiffError as err:
+        yield str(err)
+
+
+def _schema_problems() -> Iterator[str]:
+    for record in schemas.MESSAGES:
+        try:
+            schemas.load(record)
+        except (LookupError, OSError, ValueError) as err:
+            yield f"schema {record}: {err}"
+
+
+def _store_problems(settings: Settings) -> Iterator[str]:
+    somewhere = TemplateId(tract=0, patch=0, band="none")
+    try:
+        wiring.template_store(settings).newest(somewhere)
+    except StreamdiffError as err:
+        yield f"[store] uri = {settings.store.uri!r}: {err}"

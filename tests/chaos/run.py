@@ -1,0 +1,182 @@
+"""Chaos on a real Kafka: ``python tests/chaos/run.py --seed 1``.
+
+Consumers and workers are killed, stopped, restarted; the broker restarts and is cut
+off; events are poison, hang, or crash their worker. In the end a reader of
+committed records must see everything once, in order.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from confluent_kafka.admin import AdminClient
+from consumers import FAULTS, SESSION_S, Consumers, Faults
+from verdict import judge, remaining
+from world import build, create_topics, make_plan, publish, tree
+
+from streamdiff.testing.kafka_broker import HOST, KafkaBroker, Listener
+from streamdiff.testing.tcp_proxy import TcpProxy
+
+GROUP = "chaos"
+
+
+@dataclass(kw_only=True)
+class Chaos:
+    """One run.
+
+    Attributes
+    ----------
+    seed : int
+    visits, consumers, workers : int
+    delivery : str
+    faults : sequence of str
+        Names in `consumers.Faults`; each comes as often as it is named.
+    pause_s : float
+        Mean time between two of them [s].
+    limit_s : float
+        The run fails if it takes longer [s].
+    """
+
+    seed: int
+    visits: int = 300
+    consumers: int = 3
+    workers: int = 2
+    delivery: str = "exactly_once"
+    faults: tuple[str, ...] = FAULTS * 2
+    pause_s: float = 8.0
+    limit_s: float = 1500.0
+    report: dict = field(default_factory=dict)
+
+    def run(self, folder: Path) -> list[str]:
+        """Return what is wrong in the end."""
+        random = Random(self.seed)  # noqa: S311 - chaos, no secret
+        images = build(folder)
+        plan = make_plan(folder, images, self.visits, random)
+        with ExitStack() as stack:
+            proxy = stack.enter_context(TcpProxy(lambda: broker.ports["PROXIED"]))
+            proxied = Listener(name="PROXIED", advertised_port=proxy.port)
+            broker = stack.enter_context(KafkaBroker(folder, listeners=(proxied,)))
+            create_topics(broker.bootstrap)
+            publish(broker.bootstrap, plan)
+            config = self._config(folder, proxy.port)
+            consumers = Consumers(config, self.consumers, folder)
+            stack.callback(consumers.kill)
+            began = time.monotonic()
+            admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+            self._disturb(admin, consumers, Faults(consumers, broker, proxy, random))
+            self._wait(admin, consumers, until=0, limit_s=self.limit_s)
+            codes = consumers.stop()
+            self.report |= {
+                "seed": self.seed,
+                "delivery": self.delivery,
+                "visits": self.visits,
+                "poison": plan.n_poison,
+                "elapsed_s": round(time.monotonic() - began, 1),
+                "starts": consumers.starts,
+                "exits": dict(consumers.exits),
+                "last_exits": codes,
+            }
+            wrong = judge(
+                broker.bootstrap, plan, exactly_once=self.delivery == "exactly_once"
+            )
+        wrong += [f"a consumer ended with {code}" for code in codes if code]
+        return wrong
+
+    def _disturb(self, admin, consumers: Consumers, faults: Faults) -> None:
+        random = Random(self.seed)  # noqa: S311 - chaos, no secret
+        names = random.sample(self.faults, len(self.faults))
+        total = remaining(admin, GROUP)
+        # nothing happens before the first consumers work, or after all is done
+        self._wait(admin, consumers, until=total - 1, limit_s=300)
+        happened = []
+        for name in names:
+            if remaining(admin, GROUP) == 0:
+                break
+            print(f"  {remaining(admin, GROUP):4d} left: {name}", flush=True)  # noqa: T201
+            getattr(faults, name)()
+            happened.append(name)
+            pause_s = random.expovariate(1 / self.pause_s)
+            deadline = time.monotonic() + pause_s
+            while time.monotonic() < deadline:
+                consumers.look_after()
+                time.sleep(0.2)
+        self.report["faults"] = happened
+
+    def _wait(self, admin, consumers: Consumers, *, until: int, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while (left := remaining(admin, GROUP)) > until:
+            consumers.look_after()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{left} events are left after {limit_s:.0f} s")
+            time.sleep(0.5)
+
+    def _config(self, folder: Path, port: int) -> Path:
+        settings = tree(
+            folder,
+            transport="kafka",
+            brokers=f"{HOST}:{port}",
+            group=GROUP,
+            only="visits",
+            delivery=self.delivery,
+            workers=self.workers,
+            visit_timeout_s=30,
+            max_attempts=6,  # the kills of the chaos count, too
+            dead_letter_limit={"ratio": 1.0, "consecutive": 100},
+            kafka={
+                "session.timeout.ms": int(SESSION_S * 1000),
+                "heartbeat.interval.ms": 1000,
+                "reconnect.backoff.max.ms": 1000,
+            },
+        )
+        settings["pipeline"] = {"measure": [*MEASURE, "misbehaviour"]}
+        path = folder / "streamdiff.toml"
+        lines = [_table(name, values) for name, values in settings.items()]
+        path.write_text("\n".join(lines))
+        return path
+
+
+MEASURE = ("psf_flux", "aperture_flux", "centroid", "pixel_flags")
+
+
+def _table(name: str, values: dict) -> str:
+    """Return a table as TOML; what is nested is inline."""
+    rows = [f"{json.dumps(key)} = {_value(value)}" for key, value in values.items()]
+    return f"[{name}]\n" + "\n".join(rows) + "\n"
+
+
+def _value(value) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items())
+        return f"{{ {inner} }}"
+    return json.dumps(value)
+
+
+def main() -> None:
+    """Run with the options of the command line; exit with 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--visits", type=int, default=300)
+    parser.add_argument("--delivery", default="exactly_once")
+    parser.add_argument("--folder", type=Path, help="keeps logs and data there")
+    options = parser.parse_args()
+    chaos = Chaos(seed=options.seed, visits=options.visits, delivery=options.delivery)
+    with ExitStack() as stack:
+        folder = options.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        wrong = chaos.run(folder)
+    print(json.dumps(chaos.report | {"wrong": wrong}))  # noqa: T201 - the result
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
