@@ -71,7 +71,8 @@ class Chaos:
             stack.callback(consumers.kill)
             began = time.monotonic()
             admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
-            self._disturb(admin, consumers, Faults(consumers, broker, proxy, random))
+            faults = Faults(consumers, broker, proxy, random)
+            self._disturb(admin, consumers, faults, len(plan.events))
             self._wait(admin, consumers, until=0, limit_s=self.limit_s)
             codes = consumers.stop()
             self.report |= {
@@ -90,17 +91,16 @@ class Chaos:
         wrong += [f"a consumer ended with {code}" for code in codes if code]
         return wrong
 
-    def _disturb(self, admin, consumers: Consumers, faults: Faults) -> None:
+    def _disturb(self, admin, consumers: Consumers, faults: Faults, total: int) -> None:
         random = Random(self.seed)  # noqa: S311 - chaos, no secret
         names = random.sample(self.faults, len(self.faults))
-        total = remaining(admin, GROUP)
         # nothing happens before the first consumers work, or after all is done
         self._wait(admin, consumers, until=total - 1, limit_s=300)
         happened = []
         for name in names:
             if remaining(admin, GROUP) == 0:
                 break
-            print(f"  {remaining(admin, GROUP):4d} left: {name}", flush=True)  # noqa: T201
+            print(f"  {remaining(admin, GROUP)} left: {name}", flush=True)  # noqa: T201
             getattr(faults, name)()
             happened.append(name)
             pause_s = random.expovariate(1 / self.pause_s)

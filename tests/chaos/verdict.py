@@ -1,5 +1,6 @@
 """What a reader of committed records sees in the end, and whether it is right."""
 
+import math
 from collections import Counter, defaultdict
 
 import confluent_kafka as ck
@@ -45,8 +46,15 @@ def read(brokers: str, topic: str) -> list[ConsumedRecord]:
     return records
 
 
-def remaining(admin, group: str) -> int:
-    """Return how many input records the group has not committed yet."""
+def remaining(admin, group: str) -> float:
+    """Return how many input records the group has not committed; inf if unknown."""
+    try:
+        return _remaining(admin, group)
+    except ck.KafkaException:  # a broker that starts or stops
+        return math.inf
+
+
+def _remaining(admin, group: str) -> int:
     partitions = [ck.TopicPartition(TOPICS.visit_ready, n) for n in range(PARTITIONS)]
     asked = ck.ConsumerGroupTopicPartitions(group, partitions)
     (answer,) = admin.list_consumer_group_offsets([asked]).values()
