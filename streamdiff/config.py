@@ -46,6 +46,9 @@ class StreamSettings(Table):
     brokers: str = Field("", description="host:port,... ; required for kafka")
     group: str = Field("streamdiff", min_length=1, description="consumer group")
     topic_prefix: str = Field("streamdiff.", description="first part of every topic")
+    input_prefix: str = Field(
+        "", description="of the topics that are read, where it is another: a shadow's"
+    )
     instance: str = Field(
         "", description="name of this member, kept over restarts; empty: a new one"
     )

@@ -14,7 +14,7 @@ from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
 from streamdiff.app.start_checks import check_start
-from streamdiff.app.topics import Topics, consumed_topics
+from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.app.worker import make_reporter, start_worker
 from streamdiff.config import Settings
 from streamdiff.metrics import Metrics
@@ -49,7 +49,7 @@ def embedded_partitions(settings: Settings) -> dict[str, int]:
 
     Twice as many as workers, so that no worker waits for a busy partition.
     """
-    topics = Topics(settings.stream.topic_prefix)
+    topics = topics_of(settings)
     outputs = (topics.visit_processed, topics.template_rebuilt, topics.dead_letter)
     wide = (topics.visit_ready, topics.template_update, topics.alerts(0, ""))
     return dict.fromkeys(outputs, 1) | dict.fromkeys(wide, 2 * settings.stream.workers)

@@ -6,7 +6,7 @@ from streamdiff.adapters.avro import schemas
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.kafka.cluster import cluster_problems
 from streamdiff.app import wiring
-from streamdiff.app.topics import Topics, consumed_topics
+from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError, StreamdiffError
 from streamdiff.model import TemplateId
@@ -35,7 +35,7 @@ def check_start(settings: Settings, registry: Registry, transport: Transport) ->
 
 def needed_topics(settings: Settings) -> tuple[str, ...]:
     """Return all topics that the service reads and writes."""
-    topics = Topics(settings.stream.topic_prefix)
+    topics = topics_of(settings)
     needed = [*consumed_topics(settings), topics.dead_letter]
     if settings.stream.only != "templates":
         names = settings.pipeline.formats

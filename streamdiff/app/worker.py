@@ -11,7 +11,7 @@ from streamdiff.app.handler import EventHandler
 from streamdiff.app.observers import Observers
 from streamdiff.app.output import ResultFiles
 from streamdiff.app.reports import Reporter
-from streamdiff.app.topics import Topics
+from streamdiff.app.topics import topics_of
 from streamdiff.app.warm_up import warm_up
 from streamdiff.config import Settings
 from streamdiff.plugins import Registry
@@ -52,7 +52,7 @@ def make_handler(settings: Settings) -> EventHandler:
 def make_reporter(settings: Settings, registry: Registry) -> Reporter:
     """Return what tells how events ended."""
     return Reporter(
-        topics=Topics(settings.stream.topic_prefix),
+        topics=topics_of(settings),
         decoding=Decoding(decoders=wiring.event_decoders(settings, registry)),
         provenance=wiring.provenance(settings, registry),
         observers=Observers(registry.manager),

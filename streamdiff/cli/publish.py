@@ -14,7 +14,7 @@ from streamdiff.adapters.avro.events import (
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.service import kafka_transport
 from streamdiff.app.single import Workbench
-from streamdiff.app.topics import Topics
+from streamdiff.app.topics import topics_of
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
 from streamdiff.errors import UnprocessableError
@@ -37,7 +37,7 @@ def visit_ready(files: tuple[Path, ...], config: Path | None) -> None:
     """Announce FILES: images, or JSON lines with one event each."""
     settings = read_settings(config)
     events = _visits(files, settings)
-    topic = Topics(settings.stream.topic_prefix).visit_ready
+    topic = topics_of(settings).visit_ready
     _send(settings, topic, events)
 
 
@@ -60,7 +60,7 @@ def template_update(
     for band in sorted({exposure.band for exposure in exposures}):
         of_band = tuple(e for e in exposures if e.band == band)
         updates.append(_update(template_name, action, of_band))
-    _send(settings, Topics(settings.stream.topic_prefix).template_update, updates)
+    _send(settings, topics_of(settings).template_update, updates)
 
 
 def _update(

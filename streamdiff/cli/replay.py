@@ -27,7 +27,7 @@ from streamdiff.app.replay.injection import EXAMPLE, parse_injection
 from streamdiff.app.replay.run import Replay, pool, replay_settings, run_replay
 from streamdiff.app.replay.send import Rewriting, Sending
 from streamdiff.app.service import kafka_transport
-from streamdiff.app.topics import Topics
+from streamdiff.app.topics import topics_of
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.cli.progress import shown_progress
 from streamdiff.config import Settings
@@ -203,7 +203,7 @@ def _send(
     producer = kafka_transport(settings).producer()
     sending = Sending(
         producer=producer,
-        topics=Topics(settings.stream.topic_prefix),
+        topics=topics_of(settings),
         decoding=decoding,
         clock=SystemClock(),
         sleep=time.sleep,

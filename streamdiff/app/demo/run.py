@@ -19,7 +19,7 @@ from streamdiff.app.demo.files import template_update, write_exposures
 from streamdiff.app.demo.score import VisitScore, score_visit
 from streamdiff.app.progress import Progress
 from streamdiff.app.service import Service, embedded_partitions
-from streamdiff.app.topics import Topics
+from streamdiff.app.topics import topics_of
 from streamdiff.app.wiring import sky_map
 from streamdiff.config import Settings, from_tree
 from streamdiff.errors import StreamError
@@ -118,7 +118,7 @@ def run_demo(
         for name in SUBTRACTORS
         if name in registry.names("subtract")
     ]
-    topics = [Topics(settings.stream.topic_prefix) for settings in services]
+    topics = [topics_of(settings) for settings in services]
     simulated = _simulated(directory / "images", survey, sky_map(services[0]), progress)
     epochs, visits = simulated.epochs, simulated.visits
     with ExitStack() as stack:
@@ -225,7 +225,7 @@ def _partitions(services: Iterable[Settings]) -> dict[str, int]:
     for settings in services:
         partitions |= embedded_partitions(settings)
         # Each partition holds 5 MiB: enough for the alerts of all visits.
-        alerts = Topics(settings.stream.topic_prefix).alerts(0, "")
+        alerts = topics_of(settings).alerts(0, "")
         partitions[alerts] = ALERT_PARTITIONS
     return partitions
 

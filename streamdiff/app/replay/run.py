@@ -16,7 +16,7 @@ from streamdiff.app.output import file_stem
 from streamdiff.app.progress import Progress
 from streamdiff.app.replay.events import EventLog, pinned
 from streamdiff.app.replay.worker import start_replay_worker
-from streamdiff.app.topics import Topics
+from streamdiff.app.topics import Topics, topics_of
 from streamdiff.config import InjectionSettings, Settings
 from streamdiff.errors import UnprocessableError
 from streamdiff.model import Outcome, VisitProcessed, VisitReady
@@ -165,7 +165,7 @@ def _told(
             "detail": f"{result.error_class}: {result.message}",
             "n_alerts": 0,
         }
-    report = _report(result.records, Topics(settings.stream.topic_prefix))
+    report = _report(result.records, topics_of(settings))
     return line | {
         "outcome": report.outcome.value,
         "reason": report.reason.value if report.reason else None,
