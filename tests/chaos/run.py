@@ -17,9 +17,8 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from confluent_kafka.admin import AdminClient
 from consumers import FAULTS, SESSION_S, Consumers, Faults
-from verdict import judge, remaining
+from verdict import Progress, judge
 from world import build, create_topics, make_plan, publish, tree
 
 from streamdiff.testing.kafka_broker import HOST, KafkaBroker, Listener
@@ -70,10 +69,11 @@ class Chaos:
             consumers = Consumers(config, self.consumers, folder)
             stack.callback(consumers.kill)
             began = time.monotonic()
-            admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+            progress = Progress(broker.bootstrap, GROUP)
+            stack.callback(progress.close)
             faults = Faults(consumers, broker, proxy, random)
-            self._disturb(admin, consumers, faults, len(plan.events))
-            self._wait(admin, consumers, until=0, limit_s=self.limit_s)
+            self._disturb(progress, consumers, faults, len(plan.events))
+            self._wait(progress, consumers, until=0, limit_s=self.limit_s)
             codes = consumers.stop()
             self.report |= {
                 "seed": self.seed,
@@ -91,16 +91,18 @@ class Chaos:
         wrong += [f"a consumer ended with {code}" for code in codes if code]
         return wrong
 
-    def _disturb(self, admin, consumers: Consumers, faults: Faults, total: int) -> None:
+    def _disturb(
+        self, progress: Progress, consumers: Consumers, faults: Faults, total: int
+    ) -> None:
         random = Random(self.seed)  # noqa: S311 - chaos, no secret
         names = random.sample(self.faults, len(self.faults))
         # nothing happens before the first consumers work, or after all is done
-        self._wait(admin, consumers, until=total - 1, limit_s=300)
+        self._wait(progress, consumers, until=total - 1, limit_s=300)
         happened = []
         for name in names:
-            if remaining(admin, GROUP) == 0:
+            if progress.left == 0:
                 break
-            print(f"  {remaining(admin, GROUP)} left: {name}", flush=True)  # noqa: T201
+            print(f"  {progress.left} left: {name}", flush=True)  # noqa: T201
             getattr(faults, name)()
             happened.append(name)
             pause_s = random.expovariate(1 / self.pause_s)
@@ -110,9 +112,11 @@ class Chaos:
                 time.sleep(0.2)
         self.report["faults"] = happened
 
-    def _wait(self, admin, consumers: Consumers, *, until: int, limit_s: float) -> None:
+    def _wait(
+        self, progress: Progress, consumers: Consumers, *, until: int, limit_s: float
+    ) -> None:
         deadline = time.monotonic() + limit_s
-        while (left := remaining(admin, GROUP)) > until:
+        while (left := progress.left) > until:
             consumers.look_after()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{left} events are left after {limit_s:.0f} s")

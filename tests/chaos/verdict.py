@@ -46,22 +46,37 @@ def read(brokers: str, topic: str) -> list[ConsumedRecord]:
     return records
 
 
-def remaining(admin, group: str) -> float:
-    """Return how many input records the group has not committed; inf if unknown."""
-    try:
-        return _remaining(admin, group)
-    except ck.KafkaException:  # a broker that starts or stops
-        return math.inf
+class Progress:
+    """What a group has still to do, asked on the side.
 
+    Without an AdminClient: that of librdkafka 2.16 aborts the whole process when a
+    coordinator goes away while it is asked for offsets.
+    """
 
-def _remaining(admin, group: str) -> int:
-    partitions = [ck.TopicPartition(TOPICS.visit_ready, n) for n in range(PARTITIONS)]
-    asked = ck.ConsumerGroupTopicPartitions(group, partitions)
-    (answer,) = admin.list_consumer_group_offsets([asked]).values()
-    done = {p.partition: max(p.offset, 0) for p in answer.result().topic_partitions}
-    latest = {p: ck.admin.OffsetSpec.latest() for p in partitions}
-    ends = {p.partition: e.result() for p, e in admin.list_offsets(latest).items()}
-    return sum(end.offset - done.get(number, 0) for number, end in ends.items())
+    def __init__(self, brokers: str, group: str) -> None:
+        self._client = ck.Consumer({"bootstrap.servers": brokers, "group.id": group})
+        self._partitions = [
+            ck.TopicPartition(TOPICS.visit_ready, n) for n in range(PARTITIONS)
+        ]
+        self._total = sum(
+            self._client.get_watermark_offsets(p, timeout=30)[1]
+            for p in self._partitions
+        )
+
+    @property
+    def left(self) -> float:
+        """Return how many events are not committed; inf if that is not known now."""
+        try:
+            points = self._client.committed(self._partitions, timeout=5)
+        except ck.KafkaException:  # a broker that starts or stops
+            return math.inf
+        if any(point.error for point in points):
+            return math.inf
+        return self._total - sum(max(point.offset, 0) for point in points)
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._client.close()
 
 
 def judge(brokers: str, plan: Plan, *, exactly_once: bool) -> list[str]:
