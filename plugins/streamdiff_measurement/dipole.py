@@ -26,6 +26,7 @@ from streamdiff_measurement.sky import (
     tangent_jacobian,
 )
 
+_LOBES = {"Pos": "positive", "Neg": "negative"}
 _COLUMNS = (
     Column("dipoleMeanFlux", "f4", "nJy", "Mean of both lobes' absolute fluxes"),
     Column("dipoleMeanFluxErr", "f4", "nJy", "Uncertainty of dipoleMeanFlux"),
@@ -37,11 +38,26 @@ _COLUMNS = (
     Column("dipoleLengthErr", "f4", "arcsec", "Uncertainty of dipoleLength"),
     Column("dipoleAngle", "f4", "deg", "Bearing to the positive lobe, north to east"),
     Column("dipoleAngleErr", "f4", "deg", "Uncertainty of dipoleAngle"),
+    *(
+        Column(f"dipole{lobe}{name}{suffix}", dtype, unit, f"{doc} of the {sign} lobe")
+        for lobe, sign in _LOBES.items()
+        for name, unit, what in (
+            ("Flux", "nJy", "Absolute flux"),
+            ("X", "pix", "Column"),
+            ("Y", "pix", "Row"),
+        )
+        for suffix, dtype, doc in (
+            ("", "f4" if name == "Flux" else "f8", what),
+            ("Err", "f4", f"Uncertainty of the {what.lower()}"),
+        )
+    ),
     Column("dipoleChi2", "f4", "", "Chi-squared of the lobes on the difference"),
     Column("dipoleNdata", "i4", "", "Number of pixels of the fit on the difference"),
     Column("dipoleSnr", "f4", "", "Significance of the pattern of a dipole"),
     Column("isDipole", "?", "", "Whether a dipole fits better than a point source"),
     Column("dipoleFitAttempted", "?", "", "Whether a dipole has been fitted"),
+    Column("dipole_flag", "?", "", "Whether there are no lobes: none fit, or no fit"),
+    Column("dipole_flag_edge", "?", "", "Whether pixels of the fit are off the image"),
 )
 # More at once than these would not fit into the cache.
 _AT_ONCE = 64
@@ -66,6 +82,8 @@ class Dipole(GoodPixels):
         Net fluxes within so many errors of none are not held against a dipole.
     max_separation : float
         Farthest that the lobes may be apart [sigma of the PSF].
+    max_area : int
+        Larger footprints are not those of a dipole, and are not fitted [pixel].
     image_weight : float
         Of science image and template in the fit, against the difference.
     exclude : tuple of str
@@ -83,6 +101,7 @@ class Dipole(GoodPixels):
     max_net: Annotated[float, Ge(0)] = 0.15
     max_net_sigma: Annotated[float, Ge(0)] = 3.5
     max_separation: Annotated[float, Gt(0)] = 5.0
+    max_area: Annotated[int, Ge(1)] = 1200
     image_weight: Annotated[float, Ge(0)] = 0.5
 
     @property
@@ -95,19 +114,33 @@ class Dipole(GoodPixels):
     ) -> Mapping[str, NDArray[Any]]:
         """Return dipoles; fluxes and lengths are NaN where no lobes fit."""
         values = _no_dipoles(len(sources))
-        if len(sources) == 0:
-            return values
-        for part in batches(len(sources)):
-            x, y = (np.asarray(sources[name][part], float) for name in "xy")
-            stamps = DipoleStamps(images, x, y, exclude=self.excluded)
-            found = find_patterns(stamps.difference, stamps.psf, stamps.geometry.search)
-            tried = np.flatnonzero(self._worth_a_fit(stamps.difference, found))
-            for start in range(0, len(tried), _AT_ONCE):
-                rows = tried[start : start + _AT_ONCE]
-                fitted = self._fitted(stamps.take(rows), found.take(rows))
-                for name, value in fitted.items():
-                    values[name][part.start + rows] = value
+        x, y = (np.asarray(sources[name], float) for name in "xy")
+        small = np.flatnonzero(sources["footprintArea"] <= self.max_area)
+        tried, found = self._candidates(images, x[small], y[small])
+        tried = small[tried]
+        for start in range(0, len(tried), _AT_ONCE):
+            few = slice(start, start + _AT_ONCE)
+            rows = tried[few]
+            stamps = DipoleStamps(images, x[rows], y[rows], exclude=self.excluded)
+            for name, value in self._fitted(stamps, found.take(few)).items():
+                values[name][rows] = value
+        values["dipole_flag"][:] = np.isnan(values["dipoleMeanFlux"])
         return values
+
+    def _candidates(
+        self, images: Images, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.intp], Candidates]:
+        """Return the rows that are worth a fit, and where to begin it."""
+        rows, candidates = [], []
+        for part in batches(len(x)) if len(x) else ():
+            stamps = DipoleStamps(images, x[part], y[part], exclude=self.excluded)
+            found = find_patterns(stamps.difference, stamps.psf, stamps.geometry.search)
+            worth = np.flatnonzero(self._worth_a_fit(stamps.difference, found))
+            rows.append(part.start + worth)
+            candidates.append(found.take(worth))
+        return np.concatenate([*rows, np.zeros(0, np.intp)]), Candidates.join(
+            candidates
+        )
 
     def _worth_a_fit(self, stamps: Stamps, found: Candidates) -> NDArray[np.bool_]:
         n_pixels = np.maximum(stamps.usable.sum(axis=(1, 2)), 1)
@@ -127,6 +160,7 @@ class Dipole(GoodPixels):
         values = _no_dipoles(len(likely))
         values["dipoleSnr"][:] = pattern.snr
         values["dipoleFitAttempted"][:] = True
+        values["dipole_flag_edge"][:] = stamps.difference.truncated
         rows = np.flatnonzero(likely)
         if rows.size:
             lobes = self._lobes(stamps.take(rows), pattern.take(rows))
@@ -179,6 +213,7 @@ def _lobe_values(lobes: Lobes, stamps: DipoleStamps) -> dict[str, NDArray[Any]]:
     length, angle = offsets_on_sky(jacobian, dx, dy)
     length_error, angle_error = errors_on_sky(jacobian, dx, dy, of_minus[:, 1:, 1:])
     return {
+        **_values_of_each(lobes, stamps),
         "dipoleMeanFlux": (positive + negative)[:, 0] / 2,
         "dipoleMeanFluxErr": np.sqrt(plus @ lobes.covariance @ plus) / 2,
         "dipoleFluxDiff": (positive - negative)[:, 0],
@@ -190,3 +225,15 @@ def _lobe_values(lobes: Lobes, stamps: DipoleStamps) -> dict[str, NDArray[Any]]:
         "dipoleChi2": lobes.chi2,
         "dipoleNdata": stamps.difference.usable.sum(axis=(1, 2)),
     }
+
+
+def _values_of_each(lobes: Lobes, stamps: DipoleStamps) -> dict[str, NDArray[Any]]:
+    """Return flux and position of each lobe, on the image."""
+    error = np.sqrt(np.einsum("nii->in", lobes.covariance))
+    origin = np.concatenate([np.zeros((1, len(lobes.lobes))), stamps.pixel])
+    values = {}
+    for i, lobe in enumerate(_LOBES):
+        for j, name in enumerate(("Flux", "X", "Y")):
+            values[f"dipole{lobe}{name}"] = lobes.lobes[:, i, j] + origin[j]
+            values[f"dipole{lobe}{name}Err"] = error[3 * i + j]
+    return values

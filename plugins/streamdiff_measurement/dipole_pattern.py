@@ -6,6 +6,7 @@ does not tell F from s, but what it says is independent of all that is constant
 on both images: neighbours, hosts, the sky.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,16 @@ class Candidates:
     pattern: NDArray[np.float64]
     point: NDArray[np.float64]
 
-    def take(self, rows: NDArray[np.intp]) -> "Candidates":
+    @classmethod
+    def join(cls, parts: Iterable["Candidates"]) -> "Candidates":
+        """Return all of several."""
+        none = cls(centre=np.zeros((0, 2)), pattern=np.zeros(0), point=np.zeros(0))
+        every = [none, *parts]
+        return cls(
+            **{n: np.concatenate([getattr(p, n) for p in every]) for n in cls.__slots__}
+        )
+
+    def take(self, rows: NDArray[np.intp] | slice) -> "Candidates":
         """Return some of them."""
         return Candidates(**{n: getattr(self, n)[rows] for n in self.__slots__})
 
@@ -176,9 +186,12 @@ def _correlated(
     side = image.shape[-1]
     size = scipy.fft.next_fast_len(side + search, real=True)
     shape = (size, size)
-    product = scipy.fft.rfft2(image, shape)[:, np.newaxis] * np.conj(
-        scipy.fft.rfft2(templates, shape)
+    # It tells where to begin: single precision is enough.
+    of_image, of_templates = (
+        scipy.fft.rfft2(stamps.astype(np.float32), shape)
+        for stamps in (image, templates)
     )
+    product = of_image[:, np.newaxis] * np.conj(of_templates)
     near = np.arange(-search, search + 1)
     found = scipy.fft.irfft2(product, shape)[..., near[:, np.newaxis], near]
     return np.asarray(found.reshape(*found.shape[:2], -1), float)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.point_source import forced_flux
+from streamdiff.imaging.point_source import PointSources, forced_flux
 from streamdiff.model import Column, DiaSources
 from streamdiff.stages import Images
 from streamdiff_measurement.flux_scales import flux_scales
@@ -18,9 +18,18 @@ _COLUMNS = (
     Column("scienceFluxErr", "f4", "nJy", "Uncertainty of scienceFlux"),
     Column("templateFlux", "f4", "nJy", "PSF flux on the template at x, y"),
     Column("templateFluxErr", "f4", "nJy", "Uncertainty of templateFlux"),
-    Column("forced_PsfFlux_flag", "?", "", "Whether there is no scienceFlux"),
-    Column("forced_PsfFlux_flag_edge", "?", "", "Whether the PSF reaches off it"),
-    Column("forced_PsfFlux_flag_noGoodPixels", "?", "", "Whether no pixel is usable"),
+    *(
+        Column(f"{prefix}_PsfFlux_flag{suffix}", "?", "", f"{doc} {where}")
+        for prefix, where in (
+            ("forced", "on the science image"),
+            ("forced_template", "on the template"),
+        )
+        for suffix, doc in (
+            ("", "Whether there is no forced flux"),
+            ("_edge", "Whether the PSF of the forced flux reaches beyond the border"),
+            ("_noGoodPixels", "Whether the forced flux has no usable pixel"),
+        )
+    ),
 )
 
 
@@ -55,7 +64,14 @@ class ForcedFlux(GoodPixels):
             "scienceFluxErr": of_science * science.flux_error,
             "templateFlux": of_template * template.flux,
             "templateFluxErr": of_template * template.flux_error,
-            "forced_PsfFlux_flag": np.isnan(science.flux),
-            "forced_PsfFlux_flag_edge": science.truncated,
-            "forced_PsfFlux_flag_noGoodPixels": science.n_pixels == 0,
+            **_flags("forced", science),
+            **_flags("forced_template", template),
         }
+
+
+def _flags(prefix: str, found: PointSources) -> dict[str, NDArray[np.bool_]]:
+    return {
+        f"{prefix}_PsfFlux_flag": np.isnan(found.flux),
+        f"{prefix}_PsfFlux_flag_edge": found.truncated,
+        f"{prefix}_PsfFlux_flag_noGoodPixels": found.n_pixels == 0,
+    }

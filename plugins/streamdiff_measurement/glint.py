@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -19,6 +19,34 @@ _COLUMNS = (
 )
 # A strip that is as narrow as the row tells it best from chance.
 _WIDTHS = (0.1, 0.3, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GlintLine:
+    """Glints on one line.
+
+    Attributes
+    ----------
+    members : ndarray of int, shape (n,)
+        Which points are on it, in ascending order.
+    length : float
+        From the first to the last [pixel].
+    angle : float
+        From +x to +y, in (-90, 90] [degree].
+    """
+
+    members: NDArray[np.intp]
+    length: float
+    angle: float
+
+    @classmethod
+    def through(cls, points: NDArray[np.float64], members: NDArray[np.intp]) -> Self:
+        """Return the line that fits best to some of the points, shape (n, 2)."""
+        offsets = points[members] - points[members].mean(axis=0)
+        (x, y), *_ = np.linalg.svd(offsets)[2]
+        angle = 90 - (90 - np.degrees(np.arctan2(y, x))) % 180
+        length = np.ptp(offsets @ (x, y))
+        return cls(members=members, length=float(length), angle=float(angle))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +97,27 @@ class Glint:
         flags = np.zeros(len(sources), bool)
         if self.min_points <= rows.size <= self.max_sources:
             points = np.column_stack([sources["x"], sources["y"]])[rows]
-            flags[rows] = self._on_lines(points)
+            for line in self.lines(points):
+                flags[rows[line.members]] = True
         return {"glint_trail": flags}
 
-    def _on_lines(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which of the points, shape (n, 2), are on a line."""
-        found = np.zeros(len(points), bool)
+    def lines(self, points: NDArray[np.float64]) -> list[GlintLine]:
+        """Return the lines of glints among points, that with most of them first.
+
+        Parameters
+        ----------
+        points : ndarray of float64, shape (n, 2)
+            Columns and rows [pixel].
+        """
         near = KDTree(points).query_ball_point(points, self.radius)
+        lines = []
         for middle, around in enumerate(near):
             others = np.array([k for k in around if k != middle], int)
             if others.size + 1 >= self.min_points:
                 on_line = self._on_best(points[others] - points[middle], len(points))
-                found[others[on_line]] = True
-                found[middle] |= on_line.any()
-        return found
+                if on_line.any():
+                    lines.append(np.append(others[on_line], middle))
+        return [GlintLine.through(points, members) for members in _joined(lines)]
 
     def _on_best(
         self, offsets: NDArray[np.float64], n_points: int
@@ -95,6 +130,8 @@ class Glint:
         beside = np.abs(
             np.outer(along[:, 0], offsets[:, 1]) - np.outer(along[:, 1], offsets[:, 0])
         )
+        # Two points at one place are on a line of no direction.
+        beside[distance[:, 0] == 0] = np.inf
         best, on_line = self.max_chance, np.zeros(len(offsets), bool)
         for width in self.max_distance * np.array(_WIDTHS):
             inside = beside <= width
@@ -106,3 +143,19 @@ class Glint:
             if count + 1 >= self.min_points and chance < best:
                 best, on_line = chance, inside[line]
         return on_line
+
+
+def _joined(lines: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    """Return lines, given by their points, as one where they share all but one.
+
+    A line is found from each of its middle points; lines that cross share one.
+    """
+    joined: list[NDArray[np.intp]] = []
+    for line in sorted(lines, key=lambda points: (-len(points), points.min())):
+        for index, known in enumerate(joined):
+            if np.isin(line, known).sum() >= len(line) - 1:
+                joined[index] = np.union1d(known, line)
+                break
+        else:
+            joined.append(np.sort(line))
+    return joined

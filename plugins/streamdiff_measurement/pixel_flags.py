@@ -38,6 +38,12 @@ _COLUMNS = (
             Column(f"pixelFlags_{name}Center", "?", "", f"{plane.name} in the centre"),
         )
     ),
+    Column(
+        "pixelFlags_high_varianceCenterAll",
+        "?",
+        "",
+        "HIGH_VARIANCE on every pixel of the centre",
+    ),
 )
 _CENTRE = 3
 
@@ -79,7 +85,22 @@ class PixelFlags:
         for name, plane in _NAMES.items():
             values[f"pixelFlags_{name}"] = plane.in_mask(around)
             values[f"pixelFlags_{name}Center"] = plane.in_mask(centre)
+        values["pixelFlags_high_varianceCenterAll"] = _fills_centre(
+            MaskPlane.HIGH_VARIANCE, images.difference.mask, x, y
+        )
         return values
+
+
+def _fills_centre(
+    plane: MaskPlane,
+    mask: NDArray[np.int32],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return whether a plane is on all central pixels that are on the image."""
+    (rows, columns), inside = pixels_around(mask.shape, x, y, (_CENTRE, _CENTRE))
+    full = plane.in_mask(mask[rows, columns]) | ~inside
+    return np.asarray(full.all(axis=(1, 2)) & inside.any(axis=(1, 2)))
 
 
 def _planes_around(

@@ -16,14 +16,21 @@ from streamdiff_measurement.good_pixels import GoodPixels
 from streamdiff_measurement.sky import tangent_jacobian
 from streamdiff_measurement.source_moments import typical_fwhm
 from streamdiff_measurement.trail_fit import Trails, fit_at
-from streamdiff_measurement.trail_values import TRAIL_COLUMNS, no_trails, trail_values
+from streamdiff_measurement.trail_values import (
+    TRAIL_COLUMNS,
+    border_flags,
+    no_trails,
+    trail_values,
+)
 
 # Of both ends together, beside the trail; and of the stamp of a point source.
 _AROUND_FWHM, _SMALLEST_FWHM = 6.0, 8.0
 _GROWTH = 1.4
-_PIXELS_AT_ONCE = 1 << 18
+_PIXELS_AT_ONCE = 1 << 16
 # Moments of noise are this far off.
 _MIN_ELONGATION_SNR = 1.5
+# A fit so much shorter than what is claimed does not become longer again.
+_HOPELESS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +68,35 @@ class Trail(GoodPixels):
         trail = np.concatenate(
             [shape.middle, shape.length[:, np.newaxis] * shape.axis], axis=1
         )
-        needed = self._needed(sources, shape, width)
+        first = self._needed(sources, shape, width)
+        needed = first.copy()
         for side in self._sides(width):
             fits = np.flatnonzero(needed <= side)
             for few in _split(fits, max(_PIXELS_AT_ONCE // side**2, 1)):
-                found = fit_at(difference, trail[few], side, exclude=self.excluded)
+                found = fit_at(
+                    difference,
+                    trail[few],
+                    side,
+                    shortest=_HOPELESS * self.min_length * width,
+                    exclude=self.excluded,
+                )
                 trail[few] = found.trail
                 needed[few] = _side_of(found, side, width)
                 known = self._is_known(found, width) & np.isinf(needed[few])
                 for name, value in trail_values(difference, found).items():
                     values[name][few[known]] = value[known]
+        tried = np.isfinite(first)
+        for name, value in border_flags(difference, trail[tried]).items():
+            values[name][tried] = value
+        # What is left needs more than the largest stamp.
+        values["trail_flag_suspect_long_trail"][:] = np.isfinite(needed)
         return values
 
     def _is_known(self, found: Trails, width: float) -> NDArray[np.bool_]:
         known: NDArray[np.bool_] = found.length >= self.min_length * width
-        return known & np.isfinite(found.flux)
+        return (
+            known & np.isfinite(found.flux) & np.isfinite(found.covariance).all((1, 2))
+        )
 
     def _needed(
         self, sources: DiaSources, shape: Elongation, width: float

@@ -53,7 +53,12 @@ class Trails:
 
 
 def fit_trails(
-    stamps: Stamps, model: TrailModel, start: NDArray[np.float64], max_step: float
+    stamps: Stamps,
+    model: TrailModel,
+    start: NDArray[np.float64],
+    *,
+    max_step: float,
+    shortest: float,
 ) -> Trails:
     """Return the trails that fit best.
 
@@ -66,6 +71,9 @@ def fit_trails(
         Where to start, as in `TrailModel.terms`.
     max_step : float
         Longest step of an end [pixel].
+    shortest : float
+        A fit that arrives at less has failed: nothing tells the direction of what
+        has no length, and it would go on for long [pixel].
     """
     n = len(start)
     problem = _Problem(
@@ -88,7 +96,9 @@ def fit_trails(
         state.put(moving[better], there.take(better))
         damping[moving] *= np.where(better, _LESS, _MORE)
         # A step that gains nothing ends the fit if it is a short one.
-        moving = moving[np.abs(step).max(axis=1) > _CONVERGED]
+        going = np.abs(step).max(axis=1) > _CONVERGED
+        going &= np.hypot(*trail[moving, 2:].T) >= shortest
+        moving = moving[going]
         if not moving.size:
             break
     return problem.result(trail, state)
@@ -183,6 +193,7 @@ def fit_at(
     start: NDArray[np.float64],
     side: int,
     *,
+    shortest: float,
     exclude: MaskPlane,
 ) -> Trails:
     """Return the trails on an image.
@@ -194,6 +205,8 @@ def fit_at(
         As `Trails.trail`, but on the image; the trails returned are, too.
     side : int
         Odd side of the stamps [pixel].
+    shortest : float
+        As for `fit_trails` [pixel].
     exclude : MaskPlane
         Pixels on any of these planes take no part.
     """
@@ -206,6 +219,7 @@ def fit_at(
         TrailModel.of(_psfs(difference.psf, x, y, side), ceil(_MARGIN_FWHM * width)),
         start - moved,
         max_step=width,
+        shortest=shortest,
     )
     return replace(found, trail=found.trail + moved)
 

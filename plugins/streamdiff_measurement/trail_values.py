@@ -31,7 +31,14 @@ TRAIL_COLUMNS = (
     Column("trailChi2", "f4", "", "Chi-squared of the trail"),
     Column("trailNdata", "i4", "", "Number of pixels of the fit"),
     Column("trail_flag", "?", "", "Whether no trail has been measured"),
-    Column("trail_flag_edge", "?", "", "Whether the trail reaches the border"),
+    Column("trail_flag_edge", "?", "", "Whether an end is near the border"),
+    Column("trail_flag_off_image", "?", "", "Whether an end is off the image"),
+    Column(
+        "trail_flag_suspect_long_trail",
+        "?",
+        "",
+        "Whether it is too long to be measured",
+    ),
 )
 
 
@@ -70,14 +77,34 @@ def trail_values(difference: Difference, found: Trails) -> dict[str, NDArray[Any
         "trailChi2": found.chi2,
         "trailNdata": found.n_pixels,
         "trail_flag": np.isnan(found.flux),
-        "trail_flag_edge": _reaches_border(difference, found),
     }
 
 
-def _reaches_border(difference: Difference, found: Trails) -> NDArray[np.bool_]:
-    """Return whether an end is off the image, or within a FWHM of the border."""
-    middle, half = found.trail[:, :2], found.trail[:, 2:] / 2
+def border_flags(
+    difference: Difference, trail: NDArray[np.float64]
+) -> dict[str, NDArray[np.bool_]]:
+    """Return the flags of trails that may have a part off the image.
+
+    Of one that has, no fit tells the length, or there is none.
+
+    Parameters
+    ----------
+    difference : Difference
+    trail : ndarray of float64, shape (n, 4)
+        As `Trails.trail`, on the image.
+    """
     margin = typical_fwhm(difference)
+    return {
+        "trail_flag_edge": _reaches(difference, trail, margin),
+        "trail_flag_off_image": _reaches(difference, trail, -0.5),
+    }
+
+
+def _reaches(
+    difference: Difference, trail: NDArray[np.float64], margin: float
+) -> NDArray[np.bool_]:
+    """Return whether an end is off the image, or within a margin of its border."""
+    middle, half = trail[:, :2], trail[:, 2:] / 2
     last = np.array(difference.shape[::-1]) - 1 - margin
     ends = np.stack([middle - half, middle + half])
     return np.asarray(((ends < margin) | (ends > last)).any(axis=(0, 2)))

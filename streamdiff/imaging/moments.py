@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.stamps import nearest_pixels, pixels_around
 
-# Each iteration halves the distance to the fixed point, for a Gaussian.
-_ITERATIONS = 10
-_SOURCES_AT_ONCE = 1024
+# Each iteration halves the distance to the fixed point, for a Gaussian: what is left
+# is as large as the last change, over the sum of both moments.
+_ITERATIONS, _CONVERGED = 10, 1e-4
+# Their stamps fit into the cache.
+_SOURCES_AT_ONCE = 256
 _MIN_VARIANCE = 0.1
 
 
@@ -97,38 +99,58 @@ def _of_stamps(
 ) -> Moments:
     column, row = nearest_pixels(x, y)
     values, noise = _stamps(image, variance, unusable, x, y, radius)
-    offset_y, offset_x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    v, u = offset_y.reshape(1, -1).astype(float), offset_x.reshape(1, -1).astype(float)
-
-    cx, cy = x - column, y - row
-    xx, yy, xy = np.full((3, len(x)), sigma**2) * [[1], [1], [0]]
+    terms = _terms(radius)
+    start = np.full((3, len(x)), sigma**2) * [[1], [0], [1]]
+    shape = np.stack([x - column, y - row, *start])
+    moving = np.arange(len(x))
     for _ in range(_ITERATIONS):
-        weight = _gaussian(u, v, cx, cy, xx, xy, yy)
-        weighted = weight * values
-        total = weighted.sum(axis=1)
-        scale = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
-        du, dv = u - cx[:, np.newaxis], v - cy[:, np.newaxis]
-        mean_u = (weighted * du).sum(axis=1) * scale
-        mean_v = (weighted * dv).sum(axis=1) * scale
-        xx = 2 * ((weighted * du * du).sum(axis=1) * scale - mean_u**2)
-        yy = 2 * ((weighted * dv * dv).sum(axis=1) * scale - mean_v**2)
-        xy = 2 * ((weighted * du * dv).sum(axis=1) * scale - mean_u * mean_v)
-        cx = np.clip(cx + 2 * mean_u, -radius, radius)
-        cy = np.clip(cy + 2 * mean_v, -radius, radius)
-        xx, xy, yy = _positive(xx, xy, yy, radius**2)
+        before = shape[:, moving]
+        after = _refined(values[moving], terms, before, radius)
+        shape[:, moving] = after
+        limit = _CONVERGED * (after[2] + after[4])
+        moving = moving[np.abs(after - before).max(axis=0) > limit]
+        if not moving.size:
+            break
 
-    weight = _gaussian(u, v, cx, cy, xx, xy, yy)
+    weight = _gaussian(terms, *shape)
     total = (weight * values).sum(axis=1)
     error = np.sqrt((weight**2 * noise).sum(axis=1))
     return Moments(
-        x=column + cx,
-        y=row + cy,
-        xx=xx,
-        xy=xy,
-        yy=yy,
+        x=column + shape[0],
+        y=row + shape[1],
+        xx=shape[2],
+        xy=shape[3],
+        yy=shape[4],
         flux=2 * total,
         snr=np.maximum(total / np.maximum(error, np.finfo(float).tiny), 0),
     )
+
+
+def _terms(radius: int) -> NDArray[np.float64]:
+    """Return 1, u, v, u**2, uv and v**2 of the pixels of stamps, shape (6, side**2)."""
+    v, u = np.mgrid[-radius : radius + 1, -radius : radius + 1].reshape(2, -1) * 1.0
+    return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+
+
+def _refined(
+    values: NDArray[np.float64],
+    terms: NDArray[np.float64],
+    shape: NDArray[np.float64],
+    radius: int,
+) -> NDArray[np.float64]:
+    """Return the next x, y, xx, xy and yy, shape (5, n)."""
+    weighted = _gaussian(terms, *shape)
+    weighted *= values
+    total, *sums = (weighted @ terms.T).T
+    scale = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
+    u, v, uu, uv, vv = (s * scale for s in sums)
+    xx, xy, yy = 2 * (uu - u * u), 2 * (uv - u * v), 2 * (vv - v * v)
+    # The centroid under the weight is half way to that of the source.
+    cx, cy = (
+        np.clip(np.where(scale > 0, 2 * m - c, c), -radius, radius)
+        for m, c in zip((u, v), shape[:2], strict=True)
+    )
+    return np.stack([cx, cy, *_positive(xx, xy, yy, radius**2)])
 
 
 def _stamps(
@@ -154,8 +176,7 @@ def _stamps(
 
 
 def _gaussian(
-    u: NDArray[np.float64],
-    v: NDArray[np.float64],
+    terms: NDArray[np.float64],
     cx: NDArray[np.float64],
     cy: NDArray[np.float64],
     xx: NDArray[np.float64],
@@ -163,12 +184,18 @@ def _gaussian(
     yy: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return Gaussians of peak 1, shape (n, side**2)."""
-    determinant = xx * yy - xy**2
-    a, b, c = (m[:, np.newaxis] / determinant[:, np.newaxis] for m in (yy, xy, xx))
-    du, dv = u - cx[:, np.newaxis], v - cy[:, np.newaxis]
-    weight: NDArray[np.float64] = np.exp(
-        -0.5 * (a * du * du - 2 * b * du * dv + c * dv * dv)
-    )
+    a, b, c = np.stack([yy, -xy, xx]) / (xx * yy - xy**2)
+    # The exponent is a polynomial of the pixel: a product of matrices makes it.
+    quadratic = [
+        a * cx * cx + 2 * b * cx * cy + c * cy * cy,
+        -2 * (a * cx + b * cy),
+        -2 * (b * cx + c * cy),
+        a,
+        2 * b,
+        c,
+    ]
+    exponent = -0.5 * np.stack(quadratic, axis=1) @ terms
+    weight: NDArray[np.float64] = np.exp(exponent, out=exponent)
     return weight
 
 

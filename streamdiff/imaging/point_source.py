@@ -21,7 +21,7 @@ from streamdiff.imaging.stamps import (
     psf_stamps,
 )
 from streamdiff.model import Difference, Exposure, MaskPlane
-from streamdiff.model.psf import fwhm, shift_matrix
+from streamdiff.model.psf import fwhm, toeplitz
 
 # A flux from less of the PSF's power than this says little about the source.
 _MIN_POWER = 0.1
@@ -239,11 +239,12 @@ def _design(
 def _shift_and_slope(
     size: int, shift: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrices that shift a profile, and their derivatives."""
-    before, after = (
-        shift_matrix(size, shift + h) for h in (-_DERIVATIVE_STEP, _DERIVATIVE_STEP)
+    """Return the matrices of `shift_matrix`, and their derivatives by the shift."""
+    distance = np.arange(1 - size, size) - shift[:, np.newaxis]
+    before, here, after = (
+        np.sinc(distance - h) for h in (-_DERIVATIVE_STEP, 0, _DERIVATIVE_STEP)
     )
-    return shift_matrix(size, shift), (after - before) / (2 * _DERIVATIVE_STEP)
+    return toeplitz(here), toeplitz((after - before) / (2 * _DERIVATIVE_STEP))
 
 
 def _gauss_newton(

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdiff.model import ConstantPsf, Difference, Exposure, MaskPlane, Psf
+from streamdiff.model import (
+    ConstantPsf,
+    Difference,
+    Exposure,
+    GridPsf,
+    MaskPlane,
+    PolynomialPsf,
+    Psf,
+)
 from streamdiff.model.psf import shift_matrix
 
-# 512 stamps of 41 x 41 px in float64 are 7 MB: a fit holds about ten such arrays.
-_BATCH = 512
+# 64 stamps of 41 x 41 px in float64 are 0.9 MB: a fit holds a few such arrays, and is
+# several times as slow where they do not fit into the cache.
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,10 +133,14 @@ def cut_stamps(
 def centred_psf_stamps(psf: Psf, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """Return the PSFs at positions, each on its middle pixel; shape (n, ky, kx)."""
     x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
-    if isinstance(psf, ConstantPsf):
-        return np.broadcast_to(psf.stamp, (x.size, *psf.shape))
-    stamps = [psf.centred_at(u, v) for u, v in zip(x, y, strict=True)]
-    return np.array(stamps).reshape(x.size, *psf.shape)
+    match psf:
+        case ConstantPsf():
+            return np.broadcast_to(psf.stamp, (x.size, *psf.shape))
+        case GridPsf() | PolynomialPsf():
+            return psf.centred_at_each(x, y)
+        case _:
+            stamps = [psf.centred_at(u, v) for u, v in zip(x, y, strict=True)]
+            return np.array(stamps).reshape(x.size, *psf.shape)
 
 
 def psf_stamps(psf: Psf, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:

@@ -51,7 +51,7 @@ def field_terms(
     v = 2 * np.asarray(y, float) / max(height - 1, 1) - 1
     # NumPy makes an axis of length 1 out of a single number.
     t_u, t_v = (
-        np.moveaxis(chebyshev.chebvander(w, order), -1, 0).reshape(-1, *w.shape)
+        np.moveaxis(chebyshev.chebvander(w, order), -1, 0).reshape(order + 1, *w.shape)
         for w in (u, v)
     )
     return np.array(

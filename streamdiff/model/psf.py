@@ -228,11 +228,19 @@ class GridPsf:
 
     def centred_at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF at (x, y), centred on the middle pixel of its stamp."""
+        one: NDArray[np.float64] = self.centred_at_each(np.array([x]), np.array([y]))[0]
+        return one
+
+    def centred_at_each(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the PSFs at positions as `centred_at` does, shape (n, ky, kx)."""
         wx = _spline_weights(self._cardinal_x, self.x, x)
         wy = _spline_weights(self._cardinal_y, self.y, y)
-        weights = np.multiply.outer(wy, wx).ravel()
-        stamp: NDArray[np.float64] = weights @ self.stamps.reshape(weights.size, -1)
-        return stamp.reshape(self.shape)
+        gy, gx, ky, kx = self.stamps.shape
+        weights = (wy[:, :, np.newaxis] * wx[:, np.newaxis]).reshape(len(x), gy * gx)
+        stamps: NDArray[np.float64] = weights @ self.stamps.reshape(gy * gx, ky * kx)
+        return stamps.reshape(len(x), ky, kx)
 
     def at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF of a star at (x, y), on whole image pixels."""
@@ -281,12 +289,19 @@ class PolynomialPsf:
 
     def centred_at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF at (x, y), centred on the middle pixel of its stamp."""
+        one: NDArray[np.float64] = self.centred_at_each(np.array([x]), np.array([y]))[0]
+        return one
+
+    def centred_at_each(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the PSFs at positions as `centred_at` does, shape (n, ky, kx)."""
         height, width = self.image_shape
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
         order = field_order(len(self.coefficients))
         terms = field_terms(x, y, order, self.image_shape)
-        stamp: NDArray[np.float64] = np.tensordot(terms, self.coefficients, 1)
-        return stamp
+        stamps: NDArray[np.float64] = np.tensordot(terms.T, self.coefficients, 1)
+        return stamps
 
     def at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF of a star at (x, y), on whole image pixels."""
@@ -355,9 +370,12 @@ def _cardinal_splines(nodes: NDArray[np.float64]) -> CubicSpline | None:
 
 
 def _spline_weights(
-    splines: CubicSpline | None, nodes: NDArray[np.float64], position: float
+    splines: CubicSpline | None,
+    nodes: NDArray[np.float64],
+    positions: NDArray[np.float64],
 ) -> NDArray[np.float64]:
+    """Return the weights of nodes at positions, shape (n, n_nodes)."""
     if splines is None:
-        return np.ones(1)
-    weights: NDArray[np.float64] = splines(min(max(position, nodes[0]), nodes[-1]))
+        return np.ones((len(positions), 1))
+    weights: NDArray[np.float64] = splines(np.clip(positions, nodes[0], nodes[-1]))
     return weights

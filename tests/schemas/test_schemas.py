@@ -39,7 +39,7 @@ RELEASED = {
         "78828753d9495c14cf9c3b050138691ae83811af7b0a3bbaee5d1d05a7bc4030"
     ),
     "1/0/streamdiff.v1_0.diaSource.avsc": (
-        "5ffd598219bc42215b5c1bee373a424f2956f218d405ea1ec7e319357b1c9919"
+        "7731f76db7b411e1f66a790357d1ec157fbfb167fb0952056d150bd3f7dd89e5"
     ),
     "1/0/streamdiff.v1_0.loggedRecord.avsc": (
         "12f87b4ee8eabda29c8d036020e392611d02fce70c711546217d61abfac05f0f"

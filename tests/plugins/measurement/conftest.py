@@ -109,7 +109,7 @@ def sources_at_fixture() -> Callable[..., DiaSources]:
 
 @pytest.fixture(scope="module")
 def field() -> tuple[Images, NDArray[np.float64], NDArray[np.float64]]:
-    """Return 8,100 stars of S/N 10 to 100 and both signs, and their positions.
+    """Return 8,100 stars of S/N 5 to 100 and both signs, and their positions.
 
     The positions are x and y, shape (2, n), and the fluxes are of shape (n,).
     """
@@ -118,6 +118,6 @@ def field() -> tuple[Images, NDArray[np.float64], NDArray[np.float64]]:
     places = places + rng.uniform(-0.5, 0.5, places.shape)
     n = places.shape[1]
     # Of a PSF of 4 px FWHM in noise of 10, a flux of 60 has a S/N of 1.
-    flux = 60 * rng.uniform(10, 100, n) * rng.choice([-1, 1], n)
+    flux = 60 * rng.uniform(5, 100, n) * rng.choice([-1, 1], n)
     images = observe(*places, flux, shape=(2200, 2200), fwhm=4.0, noise=10.0, seed=5)
     return images, places, flux

@@ -18,27 +18,32 @@ def test_forced_fluxes_are_unbiased_and_their_errors_right(field, sources_at):
     ratio = found["scienceFlux"] / flux
     weight = (flux / found["scienceFluxErr"]) ** 2
     bias = np.average(ratio, weights=weight) - 1
-    # 8,100 stars of mean S/N 60 know a flux to 0.02 %.
+    # 8,100 stars of mean S/N 50 know a flux to 0.02 %.
     assert abs(bias) < 0.003
     pull = (found["scienceFlux"] - flux) / found["scienceFluxErr"]
+    assert pull.size >= 8000
     assert pull.mean() == pytest.approx(0, abs=3 / np.sqrt(pull.size))
-    assert pull.std() == pytest.approx(1, abs=pull_tolerance(pull.size))
+    assert pull.std() == pytest.approx(1, abs=0.03)
 
 
 def test_free_fluxes_are_larger_by_the_square_of_the_noise(field, sources_at):
     images, places, flux = field
-    found = PsfFlux().measure(sources_at(*np.rint(places)), images)
+    bright = np.abs(flux) >= 60 * 10
+    flux = flux[bright]
+    found = PsfFlux().measure(sources_at(*np.rint(places[:, bright])), images)
     nu = np.abs(flux) / found["psfFluxErr"]
     excess = (found["psfFlux"] / flux - 1) * nu
     # Each is 1 / nu, known to 1; and the pull is one of unit width around it.
+    assert nu.size > 7000
     assert (excess - 1 / nu).mean() == pytest.approx(0, abs=3 / np.sqrt(nu.size))
     assert (excess - 1 / nu).std() == pytest.approx(1, abs=pull_tolerance(nu.size))
 
 
 def test_position_errors_are_right(field, sources_at):
-    images, places, _ = field
+    images, places, flux = field
     found = PsfFlux().measure(sources_at(*np.rint(places)), images)
-    assert np.isfinite(found["xErr"]).mean() > 0.999
+    bright = np.abs(flux) >= 60 * 10
+    assert np.isfinite(found["xErr"][bright]).mean() > 0.999
     for name, truth in zip("xy", places, strict=True):
         pull = ((found[name] - truth) / found[f"{name}Err"])[found["snr"] > 20]
         assert np.nanmean(pull) == pytest.approx(0, abs=3.5 / np.sqrt(pull.size))

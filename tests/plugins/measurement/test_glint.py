@@ -41,6 +41,27 @@ def test_two_lines_are_told_apart(nothing, sources_at):
     assert Glint().measure(sources, nothing)["glint_trail"].all()
 
 
+def test_lines_are_measured():
+    # As LSST's test of its glint finder, E14: two lines, exact to a tenth of a pixel.
+    lines = [row(45, scatter=0.1), row(-45, scatter=0.1, middle=(1000.0, 1600.0))]
+    points = np.concatenate([*lines, random_points(20, side=2000)], axis=1).T
+    found = sorted(Glint(radius=300).lines(points), key=lambda line: line.angle)
+    assert [line.members.tolist() for line in found] == [
+        list(range(8, 16)),
+        list(range(8)),
+    ]
+    assert [line.length for line in found] == pytest.approx([600, 600], rel=1e-3)
+    assert [line.angle for line in found] == pytest.approx([-45, 45], rel=2e-3)
+
+
+def test_crossing_lines_are_two():
+    lines = [row(20, n=9), row(-60, n=9)]
+    found = Glint().lines(np.concatenate(lines, axis=1).T)
+    # Both have a glint where they cross, at the same place: they are on either.
+    assert [len(line.members) for line in found] == [10, 10]
+    assert [line.angle for line in found] == pytest.approx([20, -60], abs=1)
+
+
 @pytest.mark.parametrize("n", [6, 300, 1000])
 def test_random_points_are_no_glints(n, nothing, sources_at):
     # One image in a hundred may have a line by chance: two of ten in 0.4 % of cases.
