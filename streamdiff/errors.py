@@ -12,6 +12,7 @@
     │   └── VersionConflictError
     └── UnprocessableError      failed outcome and dead letter
         ├── UndecodableError    dead letter only: there is no visit to report on
+        │   └── CutLogError     of event logs alone: the runtime reads none
         ├── InvalidExposureError
         ├── UnreadableImageError
         ├── ChecksumMismatchError
@@ -102,6 +103,20 @@ class UnprocessableError(StreamdiffError):
 
 class UndecodableError(UnprocessableError):
     """The message is no event: only a dead letter can tell of it."""
+
+
+class CutLogError(UndecodableError):
+    """An event log ends inside a block; what comes before is whole.
+
+    Attributes
+    ----------
+    end : int
+        Where the last whole block ends [byte].
+    """
+
+    def __init__(self, message: str, *, end: int) -> None:
+        super().__init__(message)
+        self.end = end
 
 
 class InvalidExposureError(UnprocessableError):

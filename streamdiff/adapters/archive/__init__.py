@@ -1,0 +1,1 @@
+"""Archives: folders of event logs that one recorder writes, and their indexes."""
