@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "coadd": ("coadd", "Coadd exposures into a template."),
         "publish": ("publish", "Publish events."),
         "replay": ("replay", "Process archived events again, or send them again."),
+        "alerts": ("alerts", "Show, compare and report alerts."),
         "plugins": ("plugins", "Show the plugins that are installed."),
         "config": ("config", "Check a configuration, or print an example."),
     }

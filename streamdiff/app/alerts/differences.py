@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.app.alerts.columns import AlertTable, FieldColumn
-from streamdiff.app.alerts.fields import Value
+from streamdiff.app.alerts.fields import CUTOUTS, Value, checksum_text, is_quantity
 from streamdiff.app.alerts.matching import Rows
 from streamdiff.app.alerts.reading import VisitDetector
 from streamdiff.app.alerts.tolerances import Measure, Tolerance, error_field, names
@@ -103,8 +103,8 @@ class Pairs:
             exposure=self.a.exposure(row_a),
             id_a=self.a.identity(row_a),
             id_b=self.b.identity(row_b),
-            a=self.a.column(field).value(row_a),
-            b=self.b.column(field).value(row_b),
+            a=_shown(field, self.a.column(field).value(row_a)),
+            b=_shown(field, self.b.column(field).value(row_b)),
         )
 
 
@@ -138,7 +138,7 @@ def changed_pairs(
     a, b = pairs.columns(field)
     differ = _differ(a, b)
     applicable = [t for t in tolerances if names(t.field, field)]
-    if applicable and differ.any() and a.is_number and b.is_number:
+    if applicable and differ.any() and _have_amounts(field, a, b):
         amounts = _amounts(field, pairs)
         for tolerance in applicable:
             differ &= ~amounts.within(tolerance)
@@ -179,10 +179,20 @@ def _differ(a: FieldColumn, b: FieldColumn) -> Flags:
     return (a.missing ^ b.missing) | (unequal & ~a.missing & ~b.missing)
 
 
+def _shown(field: str, value: Value) -> Value:
+    if field in CUTOUTS and isinstance(value, int):
+        return checksum_text(value)
+    return value
+
+
+def _have_amounts(field: str, a: FieldColumn, b: FieldColumn) -> bool:
+    return is_quantity(field) and a.is_number and b.is_number
+
+
 def _amounts(field: str, pairs: Pairs) -> _Amounts:
     a, b = pairs.columns(field)
     unknown = np.full(len(a.missing), np.nan)
-    if not (a.is_number and b.is_number):
+    if not _have_amounts(field, a, b):
         return _Amounts(
             absolute=unknown, relative=unknown, sigma=unknown, ratio=unknown
         )

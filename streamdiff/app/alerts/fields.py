@@ -64,6 +64,14 @@ def group_of(field: str) -> Group:
     return Group.MEASURED
 
 
+def is_quantity(field: str) -> bool:
+    """Return whether differences of a field mean anything, where it has numbers.
+
+    They do not for ids, nor for the checksums of cutouts.
+    """
+    return field not in CUTOUTS and not field.endswith("Id")
+
+
 def short_name(field: str) -> str:
     """Return the name of a field as a table shows it."""
     return field.removeprefix(DIA_SOURCE)
@@ -108,6 +116,11 @@ def _flatten(record: Mapping[str, Any], prefix: str, fields: dict[str, Value]) -
             fields[prefix + name] = _listed(value)
         else:
             fields[prefix + name] = str(value)
+
+
+def checksum_text(checksum: int) -> str:
+    """Return a checksum in hexadecimal digits."""
+    return checksum.to_bytes(_CHECKSUM_BYTES, "big", signed=True).hex()
 
 
 def _checksum(content: bytes) -> int:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from math import isfinite
 
 from streamdiff.app.alerts.columns import FieldColumn
-from streamdiff.app.alerts.fields import schema_fields, short_name
+from streamdiff.app.alerts.fields import is_quantity, schema_fields, short_name
 from streamdiff.errors import ConfigError
 
 _WRITTEN = re.compile(r"(?P<field>[^=]+)=(?P<amount>[^=]+?)(?P<kind>abs|rel|sigma)")
@@ -123,7 +123,7 @@ def require_applicable(
         for field, column in columns.items():
             if not names(tolerance.field, field):
                 continue
-            if not column.is_number and not column.missing.all():
+            if not (is_quantity(field) and (column.is_number or column.missing.all())):
                 raise ConfigError(f"tolerance {tolerance}: {field} is no number")
             if tolerance.measure is Measure.SIGMA and error_field(field) not in columns:
                 raise ConfigError(

@@ -1,15 +1,14 @@
 """The page that the demo leaves behind."""
 
 from collections.abc import Callable, Iterable, Iterator
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
-import jinja2
-
-from streamdiff.app.demo.pictures import VisitImages, data_uri
+from streamdiff.app.demo.pictures import VisitImages
 from streamdiff.app.demo.run import DemoResult
 from streamdiff.app.demo.score import SNR_BINS, VisitScore, completeness
+from streamdiff.app.pages.page import write_page
+from streamdiff.app.pages.pictures import data_uri
 
 BRIGHT = 10.0
 PICTURES = 12
@@ -21,15 +20,16 @@ PlacesOf = Callable[[DemoResult, VisitScore], Iterator[Place]]
 
 def write_report(path: Path, result: DemoResult, summary: str) -> None:
     """Write the page; it holds its pictures and needs no other file."""
-    source = files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(source).render(
+    write_page(
+        path,
+        __package__,
+        "report.html.j2",
+        title="streamdiff demo",
         summary=summary,
         completeness=[_bin_row(result, *limits) for limits in SNR_BINS],
         visits=[_visit_row(result, score) for score in result.scores],
         galleries=list(_galleries(result)),
     )
-    path.write_text(page, encoding="utf-8")
 
 
 def _bin_row(result: DemoResult, low: float, high: float) -> dict[str, object]:

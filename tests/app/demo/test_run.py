@@ -87,6 +87,7 @@ def test_the_page_holds_its_numbers_and_pictures(result, tmp_path):
     write_report(page, result, "a <summary>")
     text = page.read_text()
     assert "a &lt;summary&gt;" in text
+    assert "<h1>streamdiff demo</h1>" in text
     assert f"<td>{result.scores[0].visit}</td>" in text
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
     assert pictures

@@ -1,0 +1,1 @@
+"""What pages that people look at are made of: a frame of HTML, and pictures."""

@@ -1,0 +1,222 @@
+"""``streamdiff alerts``: show, compare and report alerts that were written."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from streamdiff.app.alerts.comparison import MAX_RADIUS_ARCSEC, Rules, compare
+from streamdiff.app.alerts.reading import AlertFiles, Record, VisitDetector
+from streamdiff.app.alerts.report import write_report
+from streamdiff.app.alerts.result import Comparison
+from streamdiff.app.alerts.selection import Selection, without_images
+from streamdiff.app.alerts.sheets import write_sheets
+from streamdiff.app.alerts.tolerances import Tolerance
+from streamdiff.cli.alert_tables import comparison_tables, list_table
+from streamdiff.cli.options import ReadPath
+
+# Containers, event logs, or folders of them.
+AlertsPath = click.Path(path_type=Path)
+DIFFERENT = 1
+_MAX_NAMED = 5
+
+_visit = click.option("--visit", type=int, help="Alerts of this visit.")
+_detector = click.option("--detector", type=int, help="Alerts of this detector.")
+_min_snr = click.option("--min-snr", default=0.0, help="Least significance.")
+_topic = click.option("--topic", help="Topic of alerts in event logs.")
+
+
+@click.group("alerts")
+def command() -> None:
+    """Show, compare and report alerts: containers, folders of them, event logs."""
+
+
+@command.command("show")
+@click.argument("files", type=AlertsPath, nargs=-1, required=True)
+@_visit
+@_detector
+@_min_snr
+@_topic
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="Most alerts to show; 0 for all."
+)
+@click.option("--json", "as_json", is_flag=True, help="All fields, for programs.")
+def show(
+    files: tuple[Path, ...],
+    visit: int | None,
+    detector: int | None,
+    min_snr: float,
+    topic: str | None,
+    limit: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """List the alerts in FILES; by default the first 100, with --json all."""
+    selection = Selection(visit=visit, detector=detector, min_snr=min_snr)
+    records = selection.alerts(AlertFiles(paths=files, topic=topic))
+    if as_json:
+        _print_json(islice(records, limit or None))
+        return
+    most = 100 if limit is None else limit
+    shown = list(map(_without_cutouts, islice(records, most or None)))
+    console = Console()
+    console.print(list_table(shown, console.width))
+    rest = sum(1 for _ in records)
+    total = len(shown) + rest
+    click.echo(f"{len(shown)} of {total} alerts" if rest else f"{total} alerts")
+
+
+@command.command("compare")
+@click.argument("a", type=AlertsPath)
+@click.argument("b", type=AlertsPath)
+@click.option(
+    "--radius-arcsec",
+    default=Rules().radius_arcsec,
+    show_default=True,
+    help=f"Largest distance of two alerts that are one, up to {MAX_RADIUS_ARCSEC:g}.",
+)
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="FIELD=VALUE(abs|rel|sigma)",
+    help="Difference that is none yet, such as psfFlux=0.01rel; *Flux works, too.",
+)
+@click.option(
+    "--ignore", "ignored", multiple=True, metavar="FIELD", help="Do not compare it."
+)
+@click.option(
+    "--live-order",
+    is_flag=True,
+    help="Count fields that depend on the order of processing.",
+)
+@click.option("--topic-a", help="Topic of alerts, where A is an event log.")
+@click.option("--topic-b", help="Topic of alerts, where B is an event log.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for pages of what was lost and is new.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def compare_alerts(
+    a: Path,
+    b: Path,
+    radius_arcsec: float,
+    tolerances: tuple[str, ...],
+    ignored: tuple[str, ...],
+    topic_a: str | None,
+    topic_b: str | None,
+    pictures: Path | None,
+    *,
+    live_order: bool,
+    as_json: bool,
+) -> int:
+    """Tell how the alerts of B differ from those of A.
+
+    Alerts of one visit and detector that are near each other are one. Exit code 0:
+    they are the same; 1: they differ; 2: the call can not be meant.
+    """
+    rules = Rules(
+        radius_arcsec=radius_arcsec,
+        tolerances=tuple(map(Tolerance.parse, tolerances)),
+        ignored=ignored,
+        live_order_counts=live_order,
+    )
+    sources = (
+        AlertFiles(paths=(a,), topic=topic_a),
+        AlertFiles(paths=(b,), topic=topic_b),
+    )
+    found = compare(*sources, rules)
+    sheets = () if pictures is None else write_sheets(pictures, found, *sources)
+    if as_json:
+        stated = found.as_json() | {"pictures": [str(path) for path in sheets]}
+        click.echo(json.dumps(stated, indent=1, allow_nan=False))
+    else:
+        print_comparison(found)
+        if sheets:
+            click.echo(f"Pictures: {len(sheets)} pages in {pictures}")
+    return 0 if found.is_same else DIFFERENT
+
+
+@command.command("report")
+@click.argument("files", type=AlertsPath, nargs=-1, required=True)
+@click.option("-o", "--output", type=ReadPath, required=True, help="HTML file.")
+@_visit
+@_detector
+@_min_snr
+@_topic
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Most alerts to show; light curves have the fluxes of all.",
+)
+def report(
+    files: tuple[Path, ...],
+    output: Path,
+    visit: int | None,
+    detector: int | None,
+    min_snr: float,
+    topic: str | None,
+    limit: int,
+) -> None:
+    """Write a page on the alerts in FILES: pictures, measurements, light curves."""
+    selection = Selection(visit=visit, detector=detector, min_snr=min_snr)
+    records = selection.alerts(AlertFiles(paths=files, topic=topic))
+    n_shown = write_report(output, records, limit=limit)
+    click.echo(f"{output}: {n_shown} alerts")
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print the tables about a comparison, and what it comes to."""
+    console = Console()
+    for table in comparison_tables(found):
+        console.print(table)
+        console.print()
+    for line in _conclusions(found):
+        click.echo(line)
+
+
+def _conclusions(found: Comparison) -> Iterator[str]:
+    for side, exposures in (("A", found.only_a), ("B", found.only_b)):
+        if exposures:
+            n_alerts = sum(exposures.values())
+            yield (
+                f"Only {side} has {_listed(exposures)}: {n_alerts} alerts, neither "
+                "lost nor new."
+            )
+    for side, n in (("A", found.repeated_a), ("B", found.repeated_b)):
+        if n:
+            yield f"{side} repeats {n} alerts; each counts once."
+    counts, completeness = found.counts, found.completeness
+    if counts.n_lost or counts.n_new:
+        yield (
+            f"Of {counts.n_either} alerts A has {completeness.share_a:.1%}, B "
+            f"{completeness.share_b:.1%}; {counts.n_lost} lost against {counts.n_new} "
+            f"new has p = {completeness.p_value:.2g} (exact McNemar test)."
+        )
+    yield "The alerts are the same." if found.is_same else "The alerts differ."
+
+
+def _listed(exposures: Iterable[VisitDetector]) -> str:
+    names = [f"{visit}/{detector}" for visit, detector in exposures]
+    rest = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"visit/detector {', '.join(names[:_MAX_NAMED])}{rest}"
+
+
+def _without_cutouts(record: Record) -> Record:
+    return {n: v for n, v in record.items() if not isinstance(v, bytes)}
+
+
+def _print_json(records: Iterable[Record]) -> None:
+    """Print a JSON array, one alert at a time."""
+    opening = "["
+    for record in records:
+        text = json.dumps(without_images(record), allow_nan=False)
+        click.echo(f"{opening}\n{text}", nl=False)
+        opening = ","
+    click.echo("[]" if opening == "[" else "\n]")
