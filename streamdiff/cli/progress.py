@@ -24,7 +24,7 @@ LINES_PER_PHASE = 4
 def shown_progress(console: Console) -> Iterator[Progress]:
     """Show bars on a terminal, lines elsewhere."""
     if not console.is_terminal:
-        yield _Lines()
+        yield _Lines(stderr=console.stderr)
         return
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Bars(TextColumn("{task.description:10}"), *columns, console=console) as bars:
@@ -51,6 +51,7 @@ class _Bars:
 class _Lines:
     """Tells the phases in lines, a few per phase."""
 
+    stderr: bool
     totals: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
 
@@ -63,4 +64,4 @@ class _Lines:
         part = LINES_PER_PHASE * done // max(self.totals[phase], 1)
         if part > self.told.get(phase, 0):
             self.told[phase] = part
-            click.echo(f"{phase}: {done} of {self.totals[phase]}")
+            click.echo(f"{phase}: {done} of {self.totals[phase]}", err=self.stderr)

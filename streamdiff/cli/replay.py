@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -14,6 +15,11 @@ from streamdiff.adapters.clock import SystemClock
 from streamdiff.adapters.event_log import read_log
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.app import wiring
+from streamdiff.app.alerts.comparison import Rules, compare
+from streamdiff.app.alerts.reading import AlertFiles
+from streamdiff.app.alerts.result import Comparison
+from streamdiff.app.alerts.sheets import write_sheets
+from streamdiff.app.alerts.tolerances import Tolerance
 from streamdiff.app.decoding import Decoding
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.replay.completeness import (
@@ -28,6 +34,7 @@ from streamdiff.app.replay.run import Replay, pool, replay_settings, run_replay
 from streamdiff.app.replay.send import Rewriting, Sending
 from streamdiff.app.service import kafka_transport
 from streamdiff.app.topics import topics_of
+from streamdiff.cli.alerts import DIFFERENT, print_comparison
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.cli.progress import shown_progress
 from streamdiff.config import Settings
@@ -63,6 +70,20 @@ FolderPath = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--versus", type=ReadPath, metavar="FILE", help="Another configuration to compare."
 )
+@click.option(
+    "--against",
+    type=AnyPath,
+    metavar="ALERTS",
+    help="Compare with these alerts; exit code 1 if they differ.",
+)
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="FIELD=VALUE(abs|rel|sigma)",
+    help="See streamdiff alerts compare.",
+)
+@click.option("--pictures", is_flag=True, help="Pages of what was lost and is new.")
 @click.option("--to", type=click.Choice(["kafka"]), help="Send the events again.")
 @click.option(
     "--speed",
@@ -86,12 +107,15 @@ def command(
     latest_templates: bool,
     inject: str | None,
     versus: Path | None,
+    against: Path | None,
+    tolerances: tuple[str, ...],
+    pictures: bool,
     to: str | None,
     speed: float | None,
     new_times: bool,
     new_ids: str,
     as_json: bool,
-) -> None:
+) -> int:
     """Process the visits of LOGS again, or send their events again.
 
     In this process: with the plugins of this installation and the templates that
@@ -103,7 +127,7 @@ def command(
     if to is not None:
         rewriting = Rewriting(times=new_times, id_suffix=new_ids)
         _send(console, settings, logs, decoding, speed, rewriting)
-        return
+        return 0
     if speed is not None or new_times or new_ids:
         raise ConfigError("--speed, --new-times and --new-ids need --to kafka")
     events = EventLog.at(
@@ -118,6 +142,7 @@ def command(
         ),
     )
     injection = None if inject is None else parse_injection(inject)
+    rules = Rules(tolerances=tuple(map(Tolerance.parse, tolerances)))
     log.configure(level="warning")
     sides = {"": settings} if versus is None else _sides(config, versus, workers)
     replays = {
@@ -134,13 +159,43 @@ def command(
     if injection is not None:
         named = {name or "replay": bins for name, bins in curves.items()}
         write_whole(out / "completeness.png", completeness_picture(named))
+    found = {
+        title: _compared(a, b, rules, out / "pictures" if pictures else None)
+        for title, a, b in _pairs(out, list(sides), against)
+    }
     if as_json:
-        click.echo(json.dumps(_told(replays, curves), indent=2))
-        return
-    for name, made in replays.items():
-        console.print(_summary(name, made))
-        if curves[name]:
-            console.print(_table(name, curves[name]))
+        compared = {title: made.as_json() for title, made in found.items()}
+        told = _told(replays, curves) | {"comparisons": compared}
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
+    else:
+        for name, made in replays.items():
+            console.print(_summary(name, made))
+            if curves[name]:
+                console.print(_table(name, curves[name]))
+        for title, comparison in found.items():
+            console.rule(title)
+            print_comparison(comparison)
+    is_as_before = against is None or next(iter(found.values())).is_same
+    return 0 if is_as_before else DIFFERENT
+
+
+def _pairs(
+    out: Path, names: list[str], against: Path | None
+) -> Iterator[tuple[str, Path, Path]]:
+    """Yield which alerts are compared, with a title: A and B."""
+    if against is not None:
+        yield f"{against} (A) and the replay (B)", against, out / names[0]
+    if len(names) > 1:
+        a, b = names
+        yield f"{a} (A) and {b} (B)", out / a, out / b
+
+
+def _compared(a: Path, b: Path, rules: Rules, pictures: Path | None) -> Comparison:
+    sources = AlertFiles(paths=(a,)), AlertFiles(paths=(b,))
+    found = compare(*sources, rules)
+    if pictures is not None:
+        write_sheets(pictures, found, *sources)
+    return found
 
 
 def _settings(config: Path | None, workers: int | None) -> Settings:
@@ -255,14 +310,18 @@ def _told(
             "n_alerts": made.n_alerts,
             "injected": [
                 {
-                    "snr": [b.low, b.high],
+                    "snr": [b.low, _finite(b.high)],
                     "n": b.n,
                     "n_found": b.n_found,
-                    "flux_ratio": b.flux_ratio,
-                    "pull_std": b.pull_std,
+                    "flux_ratio": _finite(b.flux_ratio),
+                    "pull_std": _finite(b.pull_std),
                 }
                 for b in curves[name]
             ],
         }
         for name, made in replays.items()
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
