@@ -20,6 +20,7 @@ from streamdiff_detection.starlight import Starlight
 # Stars brighter than this tell the error of the match, pixels below show sky.
 _STAR, _SKY = 200.0, 5.0
 _EMPTIEST = 0.25
+_MAX_VALUES = 1_000_000
 _MIN_STARS, _MIN_PIXELS, _MAX_PIXELS = 10, 1000, 100_000
 _PROBABILITY, _QUANTILE = 0.9, 1.645
 # So few stars tell by how much stars are off: one of them may have moved.
@@ -114,7 +115,10 @@ def _spread(
     usable: NDArray[np.bool_],
 ) -> float:
     # Crowded fields have no blank sky: the emptiest part of them is to do.
-    sky = usable & (around <= max(_SKY, float(np.quantile(around[usable], _EMPTIEST))))
+    values = around[usable]
+    values = values[:: max(1, values.size // _MAX_VALUES)]
+    emptiest = float(np.quantile(values, _EMPTIEST))
+    sky = usable & (around <= max(_SKY, emptiest))
     return robust_std(score[sky & ~_on_sources(score, sky)])
 
 

@@ -25,6 +25,8 @@ _DOUBTED = UNUSABLE | MaskPlane.SAT_TEMPLATE | MaskPlane.SUSPECT | MaskPlane.EDG
 _Background = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 # Of the polynomial of the first pass over the background.
 _ROUGH_ORDER = 2
+# So large a plane has squares enough in a box [pixel].
+_LARGE = 1024
 # The least part of a map that stands for all of it.
 _MIN_CLEAR = 0.2
 
@@ -96,11 +98,26 @@ def finely_levelled(difference: Difference, rules: ScoreRules) -> Difference:
     def fine(
         plane: NDArray[np.float32], excluded: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        return sky_background(
-            plane, excluded, box=rules.background_box, both_signs=True
-        )
+        return _boxed_level(plane, excluded, rules.background_box)
 
     return _without(difference, rules, fine)
+
+
+def _boxed_level(
+    plane: NDArray[np.float32], excluded: NDArray[np.bool_], box: int
+) -> NDArray[np.float32]:
+    """Return the level of boxes; that of large planes from squares of 2 x 2 pixels."""
+    ny, nx = plane.shape
+    if min(ny, nx) < _LARGE or ny % 2 or nx % 2:
+        return sky_background(plane, excluded, box=box, both_signs=True)
+    known = np.where(excluded, np.float32(0), plane)
+    total, lost = (
+        v[::2, ::2] + v[::2, 1::2] + v[1::2, ::2] + v[1::2, 1::2]
+        for v in (known, excluded.view(np.uint8))
+    )
+    mean = np.asarray(total / 4, np.float32)
+    level = sky_background(mean, lost > 0, box=box // 2, both_signs=True)
+    return np.repeat(np.repeat(level, 2, axis=0), 2, axis=1)
 
 
 def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
@@ -112,13 +129,15 @@ def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
     what is beside it seems to be a streak of the other sign. Once it is masked, the
     pass is repeated, and the sides are sought.
     """
-    first = stronger_sign(_pulls(difference, rules))
+    pulls = _pulls(difference, rules)
+    first = stronger_sign(pulls)
     for sign in (first, first, -first):
-        streaks = find_streak_pixels(sign * _pulls(difference, rules), difference.shape)
+        streaks = find_streak_pixels(sign * pulls, difference.shape)
         if streaks.any():
             streak = np.int32(MaskPlane.STREAK)
             mask = difference.mask | np.where(streaks, streak, np.int32(0))
             difference = roughly_levelled(replace(difference, mask=mask), rules)
+            pulls = _pulls(difference, rules)
     return difference
 
 

@@ -5,10 +5,10 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 # Stars at least so significant tell how well positions agree.
 _PLACED = 50.0
+_SQUARE = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class Starlight:
         """
         if not score.any():
             return cls(score=score, around=np.zeros_like(score))
-        highest = ndimage.maximum_filter(score, 2 * ceil(width) + 1)
+        highest = _highest_within(score, ceil(width))
         return cls(score=score, around=np.maximum(highest, np.float32(0)))
 
     @property
@@ -72,11 +72,13 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        inner = np.s_[1:-1, 1:-1]
-        light = self.score[inner]
-        is_star = (light >= _PLACED) & (light == ndimage.maximum_filter(light, 3))
-        is_star &= ndimage.minimum_filter(usable, 3)[inner]
-        row, column = np.nonzero(is_star)
+        row, column = np.nonzero(self.score[1:-1, 1:-1] >= _PLACED)
+        light = self.score[row + 1, column + 1]
+        is_star = np.ones(row.shape, bool)
+        for dy, dx in _SQUARE:
+            near = row + 1 + dy, column + 1 + dx
+            is_star &= usable[near] & (self.score[near] <= light)
+        row, column = row[is_star], column[is_star]
         offset, error = [np.zeros(0)], [np.zeros(0)]
         for dy, dx in ((0, 1), (1, 0)):
             after = row + 1 + dy, column + 1 + dx
@@ -88,3 +90,20 @@ class Starlight:
             offset.append(-slope[known] / curvature[known])
             error.append(1 / np.sqrt(-curvature[known] * middle[known]))
         return np.concatenate(offset), np.concatenate(error)
+
+
+def _highest_within(plane: NDArray[np.float32], half: int) -> NDArray[np.float32]:
+    """Return the highest value up to ``half`` rows and columns away."""
+    highest = plane
+    for axis in (0, 1):
+        margin = [(0, 0), (0, 0)]
+        margin[axis] = (half, half)
+        padded = np.moveaxis(np.pad(highest, margin, mode="edge"), axis, 0)
+        reach, size = 1, 2 * half + 1
+        # Of twice as many rows each time; the last step overlaps.
+        while reach < size:
+            step = min(reach, size - reach)
+            padded = np.maximum(padded[:-step], padded[step:])
+            reach += step
+        highest = np.moveaxis(padded, 0, axis)
+    return highest

@@ -61,7 +61,10 @@ def _in_squares(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the sums over squares; those that the border cuts are left out."""
     height, width = (n // _SIDE for n in plane.shape)
     whole = plane[: height * _SIDE, : width * _SIDE]
-    sums: NDArray[np.float32] = whole.reshape(height, _SIDE, width, _SIDE).sum(
-        axis=(1, 3), dtype=np.float32
+    # Rows first, which lie side by side in memory.
+    rows = whole.reshape(height, _SIDE, width * _SIDE).sum(axis=1)
+    squares = rows.reshape(height, width, _SIDE)
+    sums: NDArray[np.float32] = np.add.reduce(
+        [squares[..., k] for k in range(_SIDE)], axis=0
     )
     return sums

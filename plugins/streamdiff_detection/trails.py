@@ -50,6 +50,8 @@ def _along_rows(score: NDArray[np.float32], width: float) -> NDArray[np.bool_]:
     for sign in (1, -1):
         contrast = sign * level - np.maximum(sign * above, sign * below)
         found |= _lasting(contrast > _RAISED)
+    if not found.any():
+        return np.zeros(score.shape, bool)
     found = ndimage.maximum_filter(found, (2 * ceil(width / 2 / step) + 1, 1))
     rows, columns = (np.arange(n) for n in score.shape)
     nearest_row = np.minimum((rows + step // 2) // step, found.shape[0] - 1)
@@ -63,8 +65,11 @@ def _levels(score: NDArray[np.float32], segment: int) -> NDArray[np.float32]:
     n_rows, n_columns = score.shape
     n = n_columns // segment
     cut = score[:, : n * segment].reshape(n_rows, n, segment)
-    n_good = np.count_nonzero(cut, axis=2)
-    total = cut.sum(axis=2)
+    n_good, total = np.zeros((n_rows, n), np.int16), np.zeros((n_rows, n), np.float32)
+    # A pixel of each segment at a time: segments are too short to loop over.
+    for k in range(segment):
+        n_good += cut[..., k] != 0
+        total += cut[..., k]
     known = n_good >= _MIN_GOOD * segment
     mean: NDArray[np.float32] = np.zeros_like(total)
     np.divide(total, n_good, out=mean, where=known)

@@ -16,6 +16,8 @@ from streamdiff.imaging.noise import SIGMA_PER_MAD
 _MIN_PIXELS = 64
 _SMOOTHING = 1.5
 _OBJECT_SIGMA = 3.0
+# So many pixels know a level and a scatter to a thousandth.
+_MAX_VALUES = 1_000_000
 _GROW = 5
 # Where objects cover more than this, boxes without sky would be extrapolated.
 _MAX_COVERED = 0.7
@@ -101,6 +103,7 @@ def _sources(
         np.where(used, residual, np.float32(0)), _SMOOTHING, truncate=3
     )
     values = smooth[used]
+    values = values[:: max(1, values.size // _MAX_VALUES)]
     level = np.median(values)
     for sign in signs:
         # Sources only add: the noise is that of the pixels on the other side.
