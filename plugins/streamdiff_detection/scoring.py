@@ -85,14 +85,17 @@ def roughly_levelled(difference: Difference, rules: ScoreRules) -> Difference:
         slope = fit_background(plane, ~excluded, _ROUGH_ORDER)
         return field_image(slope, plane.shape)
 
-    return _without(difference, rules, rough)
+    if not rules.background_box:
+        return difference
+    levelled = _image_without(difference, rules, rough)
+    return _score_without(levelled, rules, rough)
 
 
 def finely_levelled(difference: Difference, rules: ScoreRules) -> Difference:
     """Return the difference on a level of 0, box by box.
 
-    The second pass: sources of either sign that are seen now are left out. A score
-    is levelled, too.
+    The second pass: sources of either sign that are seen now are left out. Where
+    the difference brings a score, that is levelled: what is searched.
     """
 
     def fine(
@@ -100,7 +103,36 @@ def finely_levelled(difference: Difference, rules: ScoreRules) -> Difference:
     ) -> NDArray[np.float32]:
         return _boxed_level(plane, excluded, rules.background_box)
 
-    return _without(difference, rules, fine)
+    if not rules.background_box:
+        return difference
+    if difference.score is None:
+        return _image_without(difference, rules, fine)
+    return _score_without(difference, rules, fine)
+
+
+def _image_without(
+    difference: Difference, rules: ScoreRules, background: _Background
+) -> Difference:
+    image = difference.image - background(
+        difference.image, _left_out(difference, rules)
+    )
+    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+    return replace(difference, image=np.where(no_data, difference.image, image))
+
+
+def _score_without(
+    difference: Difference, rules: ScoreRules, background: _Background
+) -> Difference:
+    if difference.score is None:
+        return difference
+    unscored = difference.score == 0
+    excluded = unscored | _left_out(difference, rules)
+    score = difference.score - background(difference.score, excluded)
+    return replace(difference, score=np.where(unscored, 0, score))
+
+
+def _left_out(difference: Difference, rules: ScoreRules) -> NDArray[np.bool_]:
+    return (rules.exclude | MaskPlane.STREAK).in_mask(difference.mask)
 
 
 def _boxed_level(
@@ -142,25 +174,8 @@ def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
 
 
 def _pulls(difference: Difference, rules: ScoreRules) -> NDArray[np.float32]:
-    good = ~(rules.exclude | MaskPlane.STREAK).in_mask(difference.mask)
+    good = ~_left_out(difference, rules)
     return binned_pulls(difference.image, difference.variance, good)
-
-
-def _without(
-    difference: Difference, rules: ScoreRules, background: _Background
-) -> Difference:
-    """Return the difference without the backgrounds of image and score."""
-    if not rules.background_box:
-        return difference
-    excluded = (rules.exclude | MaskPlane.STREAK).in_mask(difference.mask)
-    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
-    image = difference.image - background(difference.image, excluded)
-    levelled = replace(difference, image=np.where(no_data, difference.image, image))
-    if difference.score is None:
-        return levelled
-    unscored = difference.score == 0
-    score = difference.score - background(difference.score, unscored | excluded)
-    return replace(levelled, score=np.where(unscored, 0, score))
 
 
 def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
