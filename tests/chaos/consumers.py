@@ -57,6 +57,11 @@ class Consumers:
         finally:
             self.kill()
 
+    @staticmethod
+    def workers(process: subprocess.Popen) -> list[int]:
+        """Return the worker processes of a consumer."""
+        return _children(process.pid)
+
     def kill(self) -> None:
         """End all at once."""
         self._stopping = True
@@ -95,7 +100,7 @@ class Faults:
         children = [
             child
             for process in self._consumers.processes
-            for child in _children(process.pid)
+            for child in Consumers.workers(process)
         ]
         if children:
             os.kill(self._random.choice(children), signal.SIGKILL)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from consumers import FAULTS, SESSION_S, Consumers, Faults
 from verdict import Progress, judge
-from world import build, create_topics, make_plan, publish, tree
+from world import CRASH, HANG, build, create_topics, make_plan, publish, tree
 
 from streamdiff.testing.kafka_broker import HOST, KafkaBroker, Listener
 from streamdiff.testing.tcp_proxy import TcpProxy
@@ -40,6 +40,9 @@ class Chaos:
         Names in `consumers.Faults`; each comes as often as it is named.
     pause_s : float
         Mean time between two of them [s].
+    visit_timeout_s : float
+    misbehaving : sequence of int
+        Visit numbers from which the plugin misbehaves, one visit for each.
     limit_s : float
         The run fails if it takes longer [s].
     """
@@ -50,22 +53,32 @@ class Chaos:
     workers: int = 2
     delivery: str = "exactly_once"
     faults: tuple[str, ...] = FAULTS * 2
-    pause_s: float = 8.0
+    pause_s: float = 4.0
     limit_s: float = 1500.0
+    visit_timeout_s: float = 30.0
+    misbehaving: tuple[int, ...] = (HANG, CRASH)
     report: dict = field(default_factory=dict)
 
     def run(self, folder: Path) -> list[str]:
         """Return what is wrong in the end."""
         random = Random(self.seed)  # noqa: S311 - chaos, no secret
         images = build(folder)
-        plan = make_plan(folder, images, self.visits, random)
+        plan = make_plan(folder, images, self.visits, random, self.misbehaving)
         with ExitStack() as stack:
             proxy = stack.enter_context(TcpProxy(lambda: broker.ports["PROXIED"]))
             proxied = Listener(name="PROXIED", advertised_port=proxy.port)
             broker = stack.enter_context(KafkaBroker(folder, listeners=(proxied,)))
             create_topics(broker.bootstrap)
             publish(broker.bootstrap, plan)
-            config = self._config(folder, proxy.port)
+            config = write_config(
+                folder,
+                brokers=f"{HOST}:{proxy.port}",
+                group=GROUP,
+                only="visits",
+                delivery=self.delivery,
+                workers=self.workers,
+                visit_timeout_s=self.visit_timeout_s,
+            )
             consumers = Consumers(config, self.consumers, folder)
             stack.callback(consumers.kill)
             began = time.monotonic()
@@ -105,11 +118,7 @@ class Chaos:
             print(f"  {progress.left} left: {name}", flush=True)  # noqa: T201
             getattr(faults, name)()
             happened.append(name)
-            pause_s = random.expovariate(1 / self.pause_s)
-            deadline = time.monotonic() + pause_s
-            while time.monotonic() < deadline:
-                consumers.look_after()
-                time.sleep(0.2)
+            self._let_work(progress, consumers, random.expovariate(1 / self.pause_s))
         self.report["faults"] = happened
 
     def _wait(
@@ -122,29 +131,26 @@ class Chaos:
                 raise TimeoutError(f"{left} events are left after {limit_s:.0f} s")
             time.sleep(0.5)
 
-    def _config(self, folder: Path, port: int) -> Path:
-        settings = tree(
-            folder,
-            transport="kafka",
-            brokers=f"{HOST}:{port}",
-            group=GROUP,
-            only="visits",
-            delivery=self.delivery,
-            workers=self.workers,
-            visit_timeout_s=30,
-            max_attempts=6,  # the kills of the chaos count, too
-            dead_letter_limit={"ratio": 1.0, "consecutive": 100},
-            kafka={
-                "session.timeout.ms": int(SESSION_S * 1000),
-                "heartbeat.interval.ms": 1000,
-                "reconnect.backoff.max.ms": 1000,
-            },
-        )
-        settings["pipeline"] = {"measure": [*MEASURE, "misbehaviour"]}
-        path = folder / "streamdiff.toml"
-        lines = [_table(name, values) for name, values in settings.items()]
-        path.write_text("\n".join(lines))
-        return path
+
+def write_config(folder: Path, **stream) -> Path:
+    """Write the configuration of a service of the group; return its path."""
+    settings = tree(
+        folder,
+        transport="kafka",
+        max_attempts=6,  # the kills of the chaos count, too
+        dead_letter_limit={"ratio": 1.0, "consecutive": 100},
+        kafka={
+            "session.timeout.ms": int(SESSION_S * 1000),
+            "heartbeat.interval.ms": 1000,
+            "reconnect.backoff.max.ms": 1000,
+        },
+        **stream,
+    )
+    settings["pipeline"] = {"measure": [*MEASURE, "misbehaviour"]}
+    path = folder / "streamdiff.toml"
+    lines = [_table(name, values) for name, values in settings.items()]
+    path.write_text("\n".join(lines))
+    return path
 
 
 MEASURE = ("psf_flux", "aperture_flux", "centroid", "pixel_flags")

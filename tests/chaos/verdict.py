@@ -54,7 +54,9 @@ class Progress:
     """
 
     def __init__(self, brokers: str, group: str) -> None:
-        self._client = ck.Consumer({"bootstrap.servers": brokers, "group.id": group})
+        self._client = ck.Consumer(
+            {"bootstrap.servers": brokers, "group.id": group, "log_level": 0}
+        )
         self._partitions = [
             ck.TopicPartition(TOPICS.visit_ready, n) for n in range(PARTITIONS)
         ]
@@ -66,13 +68,18 @@ class Progress:
     @property
     def left(self) -> float:
         """Return how many events are not committed; inf if that is not known now."""
+        return self._total - self.done
+
+    @property
+    def done(self) -> float:
+        """Return how many events are committed; -inf if that is not known now."""
         try:
             points = self._client.committed(self._partitions, timeout=5)
         except ck.KafkaException:  # a broker that starts or stops
-            return math.inf
+            return -math.inf
         if any(point.error for point in points):
-            return math.inf
-        return self._total - sum(max(point.offset, 0) for point in points)
+            return -math.inf
+        return sum(max(point.offset, 0) for point in points)
 
     def close(self) -> None:
         """Release the connection."""

@@ -144,11 +144,14 @@ def answers(folder: Path, events):
     return [decode_event(r) for r in broker.records(TOPICS.visit_processed)]
 
 
-def make_plan(folder: Path, images, number: int, random: Random) -> Plan:
+def make_plan(
+    folder: Path, images, number: int, random: Random, misbehaving=(HANG, CRASH)
+) -> Plan:
     """Return events of so many visits, with poison and bad ones among them."""
     n_alerts = {report.visit: report.n_alerts for report in answers(folder, images)}
     assert all(n_alerts.values()), "every image is to have alerts"
-    misbehaved = dict(zip(random.sample(range(number), 2), (HANG, CRASH), strict=True))
+    places = random.sample(range(number), len(misbehaving))
+    misbehaved = dict(zip(places, misbehaving, strict=True))
     events, expected, bad = [], {}, set()
     for rank in range(number):
         image = images[rank % len(images)]
@@ -165,7 +168,7 @@ def make_plan(folder: Path, images, number: int, random: Random) -> Plan:
             bad.add(event.event_id)
         else:
             expected[event.event_id] = n_alerts[image.visit]
-        if rank % POISON_EVERY == POISON_EVERY - 1:
+        if rank % POISON_EVERY == POISON_EVERY // 2:
             events.append(b"poison %d" % rank)
     return Plan(events=tuple(events), n_alerts=expected, bad=frozenset(bad))
 

@@ -209,6 +209,10 @@ FILES = {
     "-1 columns": (lambda t: card(t, "NAXIS1", -1), Reason.UNREADABLE_IMAGE),
     "no columns": (lambda t: card(t, "NAXIS1", 0), Reason.INVALID_EXPOSURE),
     "7 bits per pixel": (lambda t: card(t, "BITPIX", 7), Reason.UNREADABLE_IMAGE),
+    "an extension without a type": (
+        lambda t: t.good.replace(b"XTENSION= 'IMAGE   '", b"XTENSION= 'IMAGE    "),
+        Reason.UNREADABLE_IMAGE,
+    ),
     "a gzip bomb": (lambda _: gzip.compress(bytes(1 << 26)), Reason.TOO_LARGE),
     "gzip that ends early": (
         lambda t: gzip.compress(t.good)[:-100],

@@ -152,6 +152,8 @@ def read_extensions(content: bytes, uri: str) -> Extensions:
         with quiet():
             hdus = fits.HDUList.fromstring(content, memmap=False)
             found = [_extension(hdu, index, uri) for index, hdu in enumerate(hdus)]
+            # astropy parses the cards that say so only when it is asked
+            _ = [extension.is_image for extension in found]
     except Exception as err:
         raise UnreadableImageError(f"{uri}: not a readable FITS file: {err}") from err
     return Extensions(uri, tuple(found))
