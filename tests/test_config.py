@@ -66,7 +66,9 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_secret_is_read_from_its_file(tmp_path):
     (tmp_path / "password").write_text("s3cret\n")
     tree = {"stream": {"kafka": {"sasl.password_file": str(tmp_path / "password")}}}
-    assert from_tree(tree).stream.kafka == {"sasl.password": "s3cret"}
+    settings = from_tree(tree)
+    assert settings.stream.kafka == {"sasl.password": "s3cret"}
+    assert "s3cret" not in f"{settings} {settings!r} {settings.stream!r}"
 
 
 def test_a_secret_that_can_not_be_read_is_named(tmp_path):
@@ -98,3 +100,11 @@ def test_the_hash_changes_with_options_but_not_with_the_brokers():
 def test_no_table_breaks_more_than_a_config_error(tree):
     with contextlib.suppress(ConfigError):
         from_tree(tree)
+
+
+@pytest.mark.parametrize("transport", ["embedded", "memory"])
+def test_only_kafka_has_transactions(transport):
+    assert Settings().stream.is_exactly_once
+    assert not from_tree({"stream": {"transport": transport}}).stream.is_exactly_once
+    plain = from_tree({"stream": {"delivery": "at_least_once"}})
+    assert not plain.stream.is_exactly_once

@@ -177,6 +177,12 @@ def _split(uri: str) -> tuple[str, str, str]:
     if not scheme:
         raise ForbiddenUriError(f"{uri!r} has no scheme")
     host, path = unquote(split.netloc), unquote(split.path)
+    if "@" in host:
+        place = host.rpartition("@")[2]
+        raise ForbiddenUriError(
+            f"'{scheme}://***@{place}/...': credentials in a URI are refused; they "
+            "come from the environment"
+        )
     if scheme == "file":
         if host not in {"", "localhost"}:
             raise ForbiddenUriError(f"{uri!r}: files of another host are refused")

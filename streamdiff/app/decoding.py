@@ -12,6 +12,10 @@ from streamdiff.stages import EventDecoder
 
 Event: TypeAlias = VisitReady | TemplateUpdate
 
+# An update of a thousand exposures has half a megabyte.
+MAX_MESSAGE_BYTES = 4 << 20
+MAX_HEADER_BYTES = 64 << 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
@@ -33,6 +37,7 @@ class Decoding:
         UndecodableError
             If no decoder can read it.
         """
+        _check_size(record)
         try:
             return (_own_event(record),)
         except UndecodableError as err:
@@ -45,6 +50,19 @@ class Decoding:
                 told = ": ".join(filter(None, (type(decoder).__name__, kind, str(err))))
                 reasons.append(told)
         raise UndecodableError("; ".join(reasons))
+
+
+def _check_size(record: ConsumedRecord) -> None:
+    size = len(record.value or b"")
+    if size > MAX_MESSAGE_BYTES:
+        raise UndecodableError(
+            f"message of {size} bytes: an event has at most {MAX_MESSAGE_BYTES}"
+        )
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    if headers > MAX_HEADER_BYTES:
+        raise UndecodableError(
+            f"headers of {headers} bytes: an event has at most {MAX_HEADER_BYTES}"
+        )
 
 
 def _own_event(record: ConsumedRecord) -> Event:

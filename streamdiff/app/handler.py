@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from streamdiff import __version__
 from streamdiff.adapters.avro.events import encode_event, message_key
 from streamdiff.app.decoding import Event
@@ -70,7 +72,10 @@ class EventHandler:
     def _answer(self, event: Event, order: WorkOrder) -> Finished:
         match event:
             case VisitReady():
-                return self._visit(event, order)
+                with structlog.contextvars.bound_contextvars(
+                    visit=event.visit, detector=event.detector
+                ):
+                    return self._visit(event, order)
             case TemplateUpdate(template_id=None):
                 return self._expanded(event)
             case TemplateUpdate():
@@ -90,7 +95,12 @@ class EventHandler:
             outcome=result.outcome,
             reason=result.reason,
             stage_seconds=result.stage_seconds,
-            log={"exposure": str(event.exposure_id), "n_alerts": len(result.alerts)},
+            log={
+                "exposure": str(event.exposure_id),
+                "visit": event.visit,
+                "detector": event.detector,
+                "n_alerts": len(result.alerts),
+            },
         )
 
     def _stale(self, event: VisitReady, record: ConsumedRecord) -> VisitResult | None:

@@ -125,3 +125,11 @@ def test_other_storage_is_read_below_its_root():
 def test_root_that_climbs_is_a_configuration_error():
     with pytest.raises(ConfigError, match="roots"):
         RootedFiles([str(Path("/data/../etc"))])
+
+
+@pytest.mark.parametrize("host", ["user:s3cret@host", "user%3As3cret%40host"])
+def test_credentials_in_a_uri_are_refused_and_not_repeated(host):
+    files = RootedFiles(roots=["http://host"])
+    with pytest.raises(ForbiddenUriError, match="credentials") as error:
+        files.fetch(f"http://{host}/image.fits")
+    assert "s3cret" not in str(error.value)

@@ -1,9 +1,9 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from streamdiff.app.decoding import Decoding
+from streamdiff.app.decoding import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, Decoding
 from streamdiff.errors import UndecodableError
 
 
@@ -63,3 +63,16 @@ def test_a_decoder_that_breaks_is_told_of_and_the_next_is_asked(
         Decoding(decoders=[broken]).events(record(b"{}"))
     both = Decoding(decoders=[broken, Foreign(b"{", [visit()])])
     assert both.events(record(b"{}")) == (visit(),)
+
+
+@pytest.mark.parametrize(
+    ("size", "headers", "told"),
+    [
+        (MAX_MESSAGE_BYTES + 1, (), "message of 4194305 bytes"),
+        (2, (("h", bytes(MAX_HEADER_BYTES)),), "headers of 65537 bytes"),
+    ],
+)
+def test_a_message_of_any_size_is_not_even_looked_at(record, size, headers, told):
+    large = replace(record(b"{" * size), headers=headers)
+    with pytest.raises(UndecodableError, match=told):
+        Decoding(decoders=[Foreign(b"{", [])]).events(large)

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+import structlog
 
 from streamdiff import __version__
 from streamdiff.adapters.avro.events import decode_event
@@ -33,6 +34,13 @@ class Visits:
             alerts=self.alerts,
             stage_seconds={"read": 0.5},
         )
+
+
+@dataclass
+class TellingVisits(Visits):
+    """The same, with what was bound to the log."""
+
+    bound: dict = field(default_factory=dict)
 
 
 class Templates:
@@ -112,7 +120,24 @@ def test_a_visit_is_answered_with_alerts_in_every_format_and_a_report(handle, vi
     assert (told.outcome, told.n_alerts, told.attempts) == (Outcome.PROCESSED, 2, 2)
     assert answer.outcome is Outcome.PROCESSED
     assert answer.stage_seconds == {"read": 0.5}
-    assert answer.log == {"exposure": str(visit().exposure_id), "n_alerts": 2}
+    assert answer.log == {
+        "exposure": str(visit().exposure_id),
+        "visit": 7,
+        "detector": 0,
+        "n_alerts": 2,
+    }
+
+
+def test_lines_about_a_visit_name_it(handle, visit):
+    class Visits(TellingVisits):
+        def __call__(self, event):
+            self.bound.update(structlog.contextvars.get_contextvars())
+            return super().__call__(event)
+
+    visits = Visits()
+    handle(visit(detector=3), visits)
+    assert visits.bound == {"visit": 7, "detector": 3}
+    assert not structlog.contextvars.get_contextvars()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ committed records must see everything once, in order.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -120,6 +121,21 @@ class Chaos:
             happened.append(name)
             self._let_work(progress, consumers, random.expovariate(1 / self.pause_s))
         self.report["faults"] = happened
+
+    def _let_work(
+        self, progress: Progress, consumers: Consumers, pause_s: float
+    ) -> None:
+        """Wait a time, and until something has been done: else nothing is disturbed."""
+        began, before = time.monotonic(), progress.left
+        while time.monotonic() < began + self.limit_s:
+            consumers.look_after()
+            left = progress.left
+            if left < before < math.inf and time.monotonic() > began + pause_s:
+                return
+            before = left if before == math.inf else before
+            if left == 0:
+                return
+            time.sleep(0.2)
 
     def _wait(
         self, progress: Progress, consumers: Consumers, *, until: int, limit_s: float
