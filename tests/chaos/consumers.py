@@ -72,7 +72,8 @@ class Consumers:
     def _start(self) -> subprocess.Popen:
         self.starts += 1
         program = Path(sys.executable).with_name("streamdiff")
-        environment = os.environ | {"PYTHONPATH": str(self._folder / "plugin")}
+        paths = [str(self._folder / "plugin"), os.environ.get("PYTHONPATH", "")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with (self._folder / f"consumer-{self.starts:03d}.log").open("w") as log:
             return subprocess.Popen(  # noqa: S603 - the program under test
                 guarded([str(program), "run", "-c", str(self._config)]),
