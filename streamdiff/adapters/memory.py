@@ -8,7 +8,7 @@ deterministic: partitions are shared out in sorted order, read in turn.
 
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -140,6 +140,10 @@ class MemoryTransport:
     def producer(self) -> "MemoryProducer":
         """Return a new producer."""
         return MemoryProducer(self._broker)
+
+    def read_all(self, topic: str) -> Iterator[ConsumedRecord]:
+        """Yield what a topic holds now, each partition in its order."""
+        return iter(self._broker.records(topic))
 
     def transactions(self, consumer: Consumer) -> "MemoryTransactions":
         """Return a new producer that commits for a consumer."""

@@ -1,11 +1,8 @@
 """The service: a transport, workers and the runtime, put together."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 
 from streamdiff import log
 from streamdiff.adapters.clock import SystemClock
@@ -13,6 +10,7 @@ from streamdiff.adapters.http import HealthServer
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
+from streamdiff.app.signals import stopped_by_signals
 from streamdiff.app.start_checks import check_start
 from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.app.worker import make_reporter, start_worker
@@ -129,7 +127,7 @@ class Service:
                         registry=self.metrics.registry,
                     )
                 )
-            stack.enter_context(_stopped_by_signals(runtime))
+            stack.enter_context(stopped_by_signals(runtime.stop, runtime.stop_now))
             runtime.run()
 
     def _pool(self) -> WorkerPool:
@@ -141,23 +139,3 @@ class Service:
                 orders=stream.worker_max_events, memory_mib=stream.worker_max_mib
             ),
         )
-
-
-@contextmanager
-def _stopped_by_signals(runtime: Runtime) -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT stop the runtime, the second one at once."""
-    received = []
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        received.append(number)
-        if len(received) == 1:
-            runtime.stop()
-        else:
-            runtime.stop_now()
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

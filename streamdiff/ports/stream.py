@@ -1,6 +1,6 @@
 """A stream of records: topics with partitions, consumer groups and offsets."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -200,6 +200,19 @@ class Transport(Protocol):
 
     def producer(self) -> Producer:
         """Return a new producer."""
+        ...
+
+    def read_all(self, topic: str) -> Iterator[ConsumedRecord]:
+        """Yield what a topic holds now, each partition in its order.
+
+        It takes no part in a group and commits nothing. A topic that does not
+        exist holds nothing.
+
+        Raises
+        ------
+        StreamError
+            If it can not be read to its end.
+        """
         ...
 
     def transactions(self, consumer: Consumer) -> Transactions:

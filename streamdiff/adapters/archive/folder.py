@@ -284,9 +284,7 @@ def _head(path: Path) -> Head:
     contents = Contents()
     try:
         for block in read_blocks(path):
-            contents.blocks += 1
-            for record in block.records:
-                contents.add(record)
+            contents.add_block(block.records)
     except CutLogError as cut:
         log.warning(
             "archive_log_cut", file=str(path), lost=path.stat().st_size - cut.end

@@ -97,26 +97,65 @@ class Head:
     format: int = FORMAT
 
 
+@dataclass(slots=True)
+class _Tally:
+    records: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+
+    def add(self, time_ms: int) -> None:
+        self.records += 1
+        if time_ms >= 0:  # else it is not known
+            self.first_ms = earliest(self.first_ms, time_ms)
+            self.last_ms = latest(self.last_ms, time_ms)
+
+    def entry(self, subject: Subject) -> Entry:
+        return Entry(
+            subject=subject,
+            records=self.records,
+            first_ms=self.first_ms,
+            last_ms=self.last_ms,
+        )
+
+
 @dataclass(slots=True, eq=False)
 class Contents:
     """Collects what is in a log, record by record."""
 
     records: int = 0
     blocks: int = 0
-    _subjects: dict[Subject, "_Tally"] = field(default_factory=dict)
+    _times: _Tally = field(default_factory=_Tally)
+    _subjects: dict[Subject, _Tally] = field(default_factory=dict)
     _first: dict[TopicPartition, ConsumedRecord] = field(default_factory=dict)
     _last: dict[TopicPartition, ConsumedRecord] = field(default_factory=dict)
     _counts: dict[TopicPartition, int] = field(default_factory=dict)
 
+    def add_block(self, records: Iterable[ConsumedRecord]) -> None:
+        """Count the records of a block."""
+        self.blocks += 1
+        for record in records:
+            self.add(record)
+
     def add(self, record: ConsumedRecord) -> None:
         """Count a record; those of a partition come in the order of offsets."""
         self.records += 1
+        self._times.add(record.timestamp_ms)
         partition = record.topic_partition
         self._first.setdefault(partition, record)
         self._last[partition] = record
         self._counts[partition] = self._counts.get(partition, 0) + 1
         for subject in subjects(record):
             self._subjects.setdefault(subject, _Tally()).add(record.timestamp_ms)
+
+    @property
+    def first_ms(self) -> int | None:
+        """Return the earliest timestamp [ms]."""
+        return self._times.first_ms
+
+    @property
+    def last_ms(self) -> int | None:
+        """Return the latest timestamp [ms]."""
+        return self._times.last_ms
 
     @property
     def n_subjects(self) -> int:
@@ -145,27 +184,6 @@ class Contents:
             yield self._subjects[subject].entry(subject)
 
 
-@dataclass(slots=True)
-class _Tally:
-    records: int = 0
-    first_ms: int | None = None
-    last_ms: int | None = None
-
-    def add(self, time_ms: int) -> None:
-        self.records += 1
-        if time_ms >= 0:  # else it is not known
-            self.first_ms = earliest(self.first_ms, time_ms)
-            self.last_ms = latest(self.last_ms, time_ms)
-
-    def entry(self, subject: Subject) -> Entry:
-        return Entry(
-            subject=subject,
-            records=self.records,
-            first_ms=self.first_ms,
-            last_ms=self.last_ms,
-        )
-
-
 def fingerprint(record: ConsumedRecord) -> str:
     """Return what tells a record from another one that took its offset."""
     told = (record.timestamp_ms, record.key, record.value)
@@ -185,19 +203,15 @@ def write_index(log: Path, contents: Contents) -> Head:
     StoreUnavailableError
         If it can not be written.
     """
-    lines, first_ms, last_ms = [], None, None
-    for entry in contents.entries():
-        lines.append(_entry_line(entry))
-        first_ms = earliest(first_ms, entry.first_ms)
-        last_ms = latest(last_ms, entry.last_ms)
+    lines = [_entry_line(entry) for entry in contents.entries()]
     head = Head(
         size=log.stat().st_size,
         sha256=file_sha256(log),
         index_sha256="",
         blocks=contents.blocks,
         records=contents.records,
-        first_ms=first_ms,
-        last_ms=last_ms,
+        first_ms=contents.first_ms,
+        last_ms=contents.last_ms,
         spans=contents.spans,
     )
     head = replace(head, index_sha256=_checksum(head, lines))
@@ -228,8 +242,10 @@ def is_index_whole(log: Path) -> bool:
     UndecodableError
         If there is no index, or it can not be read.
     """
-    head = read_head(log)
-    return head.index_sha256 == _checksum(head, _entry_lines(index_file(log)))
+    head, path = read_head(log), index_file(log)
+    with _readable(path), path.open("rb") as file:
+        file.readline()
+        return head.index_sha256 == _checksum(head, file)
 
 
 def read_entries(log: Path) -> Iterator[Entry]:
@@ -240,12 +256,14 @@ def read_entries(log: Path) -> Iterator[Entry]:
     UndecodableError
         If there is no index, or it can not be read.
     """
-    for line in _entry_lines(index_file(log)):
-        with _readable(index_file(log)):
-            values = json.loads(line)
-            counts = {name: values.pop(name) for name in _COUNTS}
-            entry = Entry(subject=Subject(**values), **counts)
-        yield entry
+    path, place = index_file(log), None
+    while True:
+        with _readable(path):
+            lines, place = _some_lines(path, place)
+            entries = [_entry(values) for values in json.loads(_array(lines))]
+        if not entries:
+            return
+        yield from entries
 
 
 def file_sha256(path: Path) -> str:
@@ -264,19 +282,24 @@ def latest(one: int | None, other: int | None) -> int | None:
     return max((t for t in (one, other) if t is not None), default=None)
 
 
-def _entry_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of an index that follow its head."""
-    with _readable(path), path.open("rb") as file:
-        file.readline()
-        place = file.tell()
-    while True:
-        with _readable(path), path.open("rb") as file:
+def _some_lines(path: Path, place: int | None) -> tuple[list[bytes], int]:
+    """Return some lines from a place on, by default behind the head, and their end."""
+    with path.open("rb") as file:
+        if place is None:
+            file.readline()
+        else:
             file.seek(place)
-            lines = file.readlines(_CHUNK)
-            place = file.tell()
-        if not lines:
-            return
-        yield from lines
+        return file.readlines(_CHUNK), file.tell()
+
+
+def _array(lines: list[bytes]) -> bytes:
+    return b"[" + b",".join(lines) + b"]"
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    records, first_ms, last_ms = map(values.pop, _COUNTS)
+    subject = Subject(**values)
+    return Entry(subject=subject, records=records, first_ms=first_ms, last_ms=last_ms)
 
 
 def _checksum(head: Head, lines: Iterable[bytes]) -> str:

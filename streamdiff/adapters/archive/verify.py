@@ -174,9 +174,10 @@ def _note_gap(report: PartitionReport, offset: int, *, within: bool) -> None:
         report.within += 1
     else:
         report.between += 1
-    report.gaps.append(gap)
-    report.gaps.sort(key=lambda g: g.within)
-    del report.gaps[MAX_TOLD:]
+    if not within or len(report.gaps) < MAX_TOLD:
+        report.gaps.append(gap)
+        report.gaps.sort(key=lambda g: g.within)
+        del report.gaps[MAX_TOLD:]
 
 
 def _verified(path: Path, order: _Order) -> FileReport:

@@ -115,6 +115,7 @@ def schema_id(record: str, *, offset: int = 0, version: Version | None = None) -
     return 10_000 * k + 100 * version.major + version.minor + offset
 
 
+@cache  # every message asks; errors are not kept
 def identify(schema_id: int, *, offset: int = 0) -> tuple[str, Version]:
     """Return the record and the version that a schema id stands for.
 

@@ -1,7 +1,7 @@
 """A member of a consumer group of a Kafka cluster."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import confluent_kafka as ck
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _COMMITTED_TIMEOUT_S = 10.0
 _COMMITTED_TRIES = 6
+_ANSWER_TIMEOUT_S = 30.0
 
 
 class KafkaConsumer:
@@ -182,6 +183,39 @@ class KafkaConsumer:
         with self._open:
             self._is_closed = True
         self._consumer.close()
+
+    def read_all(self, topic: str) -> Iterator[ConsumedRecord]:
+        """Yield what a topic holds now; needs ``enable.partition.eof``.
+
+        Raises
+        ------
+        StreamError
+            If the cluster refuses this client, or does not answer.
+        """
+        left = self._partitions(topic)
+        starts = [ck.TopicPartition(topic, p, ck.OFFSET_BEGINNING) for p in left]
+        self._consumer.assign(starts)
+        while left:
+            message = self._consumer.poll(_ANSWER_TIMEOUT_S)
+            if message is None:
+                raise StreamError(f"{topic}: no answer from the brokers of {left}")
+            error = message.error()
+            if error is None:
+                yield _record(message)
+            elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001
+                left.discard(cast("int", message.partition()))
+            else:
+                judge(error, message)
+
+    def _partitions(self, topic: str) -> set[int]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=_ANSWER_TIMEOUT_S)
+        except ck.KafkaException as err:
+            raise stream_error(err.args[0]) from err
+        described = found.topics.get(topic)
+        if described is None or not described.partitions:
+            return set()
+        return set(described.partitions)
 
     def _starts(
         self, partitions: Sequence[TopicPartition]

@@ -1,8 +1,8 @@
 """Kafka clusters and the settings of their clients."""
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import confluent_kafka as ck
 
@@ -10,8 +10,9 @@ from streamdiff.adapters.kafka.client import Option, open_client
 from streamdiff.adapters.kafka.consumer import KafkaConsumer
 from streamdiff.adapters.kafka.producer import KafkaProducer
 from streamdiff.adapters.kafka.transactions import KafkaTransactions
-from streamdiff.ports import Consumer
+from streamdiff.ports import ConsumedRecord, Consumer
 
+_READER = "streamdiff.reader"  # a name that librdkafka wants; no group is joined
 _COMMON: Mapping[str, Option] = {"client.id": "streamdiff", "log_level": 4}
 _CONSUMER: Mapping[str, Option] = {
     "partition.assignment.strategy": "cooperative-sticky",
@@ -157,6 +158,23 @@ class KafkaTransport:
         return KafkaTransactions(
             {**settings, **_PRODUCER_FIXED}, consumer, is_shared=bool(instance)
         )
+
+    def read_all(self, topic: str) -> Iterator[ConsumedRecord]:
+        """Yield what a topic holds now, each partition in its order.
+
+        Raises
+        ------
+        ConfigError
+            If librdkafka refuses a setting.
+        StreamError
+            If it can not be read to its end.
+        """
+        options = {**self.options, "enable.partition.eof": True}
+        consumer = replace(self, options=options).consumer(_READER)
+        try:
+            yield from consumer.read_all(topic)
+        finally:
+            consumer.close()
 
     def _settings(
         self, defaults: Mapping[str, Option], *, without: tuple[str, ...]
