@@ -33,6 +33,7 @@ from streamdiff.cli.options import ReadPath, json_option, utc_text, utc_time
 LogPath = click.Path(path_type=Path)
 Positive = click.FloatRange(min=0, min_open=True)
 ROWS_AT_ONCE = 500  # one table of these at a time: memory stays flat
+WIDTH = 160
 FAILED = 1
 
 
@@ -167,6 +168,12 @@ def _log_row(summary: LogSummary) -> dict[str, Any]:
     }
 
 
+def _wide_console() -> Console:
+    """Return a console that does not fold rows where there is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
 def _print_json(rows: Iterable[dict[str, Any]]) -> None:
     """Print an array, row by row."""
     before = "["
@@ -177,7 +184,7 @@ def _print_json(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def _print_tables(rows: Iterator[dict[str, Any]]) -> None:
-    console, shows_header = Console(), True
+    console, shows_header = _wide_console(), True
     while some := list(islice(rows, ROWS_AT_ONCE)):
         table = Table(*some[0], box=None, show_header=shows_header)
         for row in some:
@@ -198,7 +205,7 @@ def _verification_values(found: Verification) -> dict[str, Any]:
 
 
 def _print_verification(found: Verification) -> None:
-    console = Console()
+    console = _wide_console()
     files = Table("log", "state", "records", "blocks", "bytes", "cut bytes", box=None)
     for file in found.files:
         numbers = (file.records, file.blocks, file.size, file.cut_bytes)

@@ -201,6 +201,7 @@ class Archive:
         path = self._folder / f"{self._number:06d}{SUFFIX}"
         self._writer = LogWriter(path, self._metadata)
         self._log_began_s = self._clock.monotonic()
+        log.info("archive_log_begun", file=str(path))
         return self._writer
 
     def _is_full(self, writer: LogWriter) -> bool:
