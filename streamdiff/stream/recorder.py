@@ -157,7 +157,11 @@ class Recorder:
             self._ahead[partition] = end
 
     def _put_back(self, consumer: Consumer) -> None:
-        """Let the group stand where the archive ends; the next member starts there."""
+        """Let the group stand where the archive ends; the next member starts there.
+
+        If the topic has no longer what is there, reading it is an error that says
+        so; then gaps can be accepted.
+        """
         consumer.commit({p: CommitPoint(end) for p, end in self._ahead.items()})
 
     def _sync(self, consumer: Consumer) -> None:
