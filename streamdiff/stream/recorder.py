@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from streamdiff.errors import StreamError
 from streamdiff.ports import (
     Clock,
     CommitPoint,
@@ -82,6 +83,7 @@ class Recorder:
         self._quiet_since_s = 0.0
         self._uncommitted: dict[TopicPartition, int] = {}
         self._ahead: dict[TopicPartition, int] = {}
+        self._was_put_back = False
 
     def stop(self) -> None:
         """Finish what has been read and end; from any thread or a signal."""
@@ -117,7 +119,7 @@ class Recorder:
         )
         try:
             while not self._is_over(until_idle_s):
-                record = consumer.poll(_POLL_S)
+                record = self._next(consumer)
                 if self._ahead:
                     self._put_back(consumer)
                     return
@@ -129,6 +131,17 @@ class Recorder:
             self._sync(consumer)
         finally:
             consumer.close()
+
+    def _next(self, consumer: Consumer) -> ConsumedRecord | None:
+        try:
+            return consumer.poll(_POLL_S)
+        except StreamError as err:
+            if not self._was_put_back:
+                raise
+            raise StreamError(
+                f"{err}. The group was put back to where the archive ends: if that is "
+                "gone from the topic, set the group behind it, and accept gaps"
+            ) from err
 
     def _begin(self, starts: Mapping[TopicPartition, CommitPoint | None]) -> None:
         self._quiet_since_s = self._clock.monotonic()
@@ -157,12 +170,9 @@ class Recorder:
             self._ahead[partition] = end
 
     def _put_back(self, consumer: Consumer) -> None:
-        """Let the group stand where the archive ends; the next member starts there.
-
-        If the topic has no longer what is there, reading it is an error that says
-        so; then gaps can be accepted.
-        """
+        """Let the group stand where the archive ends; the next member starts there."""
         consumer.commit({p: CommitPoint(end) for p, end in self._ahead.items()})
+        self._was_put_back = True
 
     def _sync(self, consumer: Consumer) -> None:
         self._uncommitted.update(self._archive.sync())

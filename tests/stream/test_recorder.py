@@ -152,6 +152,20 @@ def test_a_group_ahead_of_the_archive_is_put_back(bench):
     assert bench.committed() == bench.ends()
 
 
+def test_what_is_gone_after_that_is_told(bench):
+    def fail(number):
+        if number > 1:
+            raise StreamError("offset 10 is gone")
+
+    bench.publish(30)
+    bench.record()
+    points = {p: CommitPoint(c + 1) for p, c in places(bench.committed()).items()}
+    commit_elsewhere(bench, points)
+    bench.before_poll = fail
+    with pytest.raises(StreamError, match=r"is gone\. .* accept gaps"):
+        bench.record()
+
+
 def test_gaps_can_be_accepted(bench):
     bench.publish(100)
     bench.record()
