@@ -197,9 +197,13 @@ def _conclusions(found: Comparison) -> Iterator[str]:
         yield (
             f"Of {counts.n_either} alerts A has {completeness.share_a:.1%}, B "
             f"{completeness.share_b:.1%}; {counts.n_lost} lost against {counts.n_new} "
-            f"new has p = {completeness.p_value:.2g} (exact McNemar test)."
+            f"new has p {_probability(completeness.p_value)} (exact McNemar test)."
         )
     yield "The alerts are the same." if found.is_same else "The alerts differ."
+
+
+def _probability(p_value: float) -> str:
+    return f"= {p_value:.2g}" if p_value else "< 1e-300"
 
 
 def _listed(exposures: Iterable[VisitDetector]) -> str:

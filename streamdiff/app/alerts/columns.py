@@ -20,7 +20,7 @@ from streamdiff.errors import UndecodableError
 
 VISIT, DETECTOR = "diaSource.visit", "diaSource.detector"
 RA, DEC, ID = "diaSource.ra", "diaSource.dec", "diaSourceId"
-_NEEDED = (VISIT, DETECTOR, RA, DEC, ID)
+_NEEDED = _ORDER = (VISIT, DETECTOR, ID, RA, DEC)
 # Rows that are kept as Python values before they become arrays.
 _CHUNK = 1024
 _INTEGERS = (np.int8, np.int16, np.int32, np.int64)
@@ -44,12 +44,26 @@ class FieldColumn:
     @classmethod
     def of(cls, values: Sequence[Value]) -> "FieldColumn":
         """Return the column of Python values, `None` where one is missing."""
+        if None not in values:
+            return cls(_narrowest(values), np.zeros(len(values), bool))
         missing = np.array([value is None for value in values], bool)
-        present = [value for value in values if value is not None]
-        column = _narrowest(present)
+        column = _narrowest([value for value in values if value is not None])
         full = np.zeros(len(values), column.dtype)
         full[~missing] = column
         return cls(full, missing)
+
+    def differs(self, other: "FieldColumn") -> NDArray[np.bool_]:
+        """Return where the values of two columns are not the same, row by row.
+
+        A value differs from one that is missing; NaN is the same as NaN.
+        """
+        unequal = np.asarray(self.values != other.values, bool)
+        if self.values.dtype.kind == other.values.dtype.kind == "f":
+            unequal &= ~(np.isnan(self.values) & np.isnan(other.values))
+        differing: NDArray[np.bool_] = (self.missing ^ other.missing) | (
+            unequal & ~self.missing & ~other.missing
+        )
+        return differing
 
     @classmethod
     def joined(cls, parts: Sequence["FieldColumn"]) -> "FieldColumn":
@@ -136,19 +150,17 @@ def read_table(source: AlertSource) -> AlertTable:
     reading = _Reading()
     for item in source.read():
         reading.add(item)
-    return reading.table()
+    return _without_repeats(reading.table())
 
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     """What was read so far."""
 
-    seen: set[tuple[Value, int]] = field(default_factory=set)
     rows: list[dict[str, Value]] = field(default_factory=list)
     parts: list[dict[str, FieldColumn]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     processed: set[VisitDetector] = field(default_factory=set)
-    n_repeated: int = 0
 
     def add(self, item: Located | VisitDetector) -> None:
         """Take an alert, unless it was there before, or an exposure."""
@@ -158,12 +170,6 @@ class _Reading:
         row = flattened(item.record)
         if lacking := [name for name in _NEEDED if not _is_finite(row.get(name))]:
             raise UndecodableError(f"alert {row.get(ID)}: {lacking} have no value")
-        # At-least-once delivery repeats alerts, the same but for their history.
-        key = row[ID], hash(frozenset(_measured(row)))
-        if key in self.seen:
-            self.n_repeated += 1
-            return
-        self.seen.add(key)
         self.rows.append(row)
         self.places.append(item.place)
         if len(self.rows) == _CHUNK:
@@ -171,26 +177,24 @@ class _Reading:
 
     def pack(self) -> None:
         """Turn the rows that are Python values into arrays."""
-        names = dict.fromkeys(name for row in self.rows for name in row)
-        self.parts.append(
-            {n: FieldColumn.of([row.get(n) for row in self.rows]) for n in names}
-            | {"": FieldColumn.of([True] * len(self.rows))}
-        )
+        columns = {n: FieldColumn.of(v) for n, v in _transposed(self.rows)}
+        self.parts.append(columns | {"": FieldColumn.of([True] * len(self.rows))})
         self.rows.clear()
 
     def table(self) -> AlertTable:
         """Return everything that was read, in order."""
         self.pack()
         columns = dict(_joined(self.parts))
-        ranks = [columns[n].values for n in (DEC, RA, ID, DETECTOR, VISIT) if self.seen]
-        order = np.lexsort(ranks) if self.seen else np.zeros(0, np.intp)
+        order = np.zeros(0, np.intp)
+        if self.places:
+            order = np.lexsort([columns[name].values for name in _ORDER[::-1]])
         places = np.array(self.places, np.int64).reshape(-1, 2)[order]
         return AlertTable(
             columns={name: column.take(order) for name, column in columns.items()},
             files=places[:, 0],
             numbers=places[:, 1],
             processed=frozenset(self.processed),
-            n_repeated=self.n_repeated,
+            n_repeated=0,
         )
 
 
@@ -198,8 +202,40 @@ def _is_finite(value: Value) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _measured(row: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
-    return (item for item in row.items() if group_of(item[0]) is Group.MEASURED)
+def _transposed(
+    rows: Sequence[Mapping[str, Value]],
+) -> Iterator[tuple[str, Sequence[Value]]]:
+    """Yield the values of each name, `None` where a row has not got it."""
+    names = list(rows[0]) if rows else []
+    if rows and all(list(row) == names for row in rows):  # of one schema: the fast way
+        values = zip(*(row.values() for row in rows), strict=True)
+        yield from zip(names, values, strict=True)
+        return
+    for name in dict.fromkeys(name for row in rows for name in row):
+        yield name, [row.get(name) for row in rows]
+
+
+def _without_repeats(table: AlertTable) -> AlertTable:
+    """Return a table without rows that repeat the one before.
+
+    At-least-once delivery repeats alerts, the same but for their history.
+    """
+    n = len(table)
+    before, after = np.arange(n)[:-1], np.arange(n)[1:]
+    repeats = np.ones(max(n - 1, 0), bool)
+    for name in (ID, *(f for f in table.columns if group_of(f) is Group.MEASURED)):
+        if not repeats.any():
+            return table
+        column = table.columns[name]
+        repeats &= ~column.take(before).differs(column.take(after))
+    kept = np.flatnonzero(~np.concatenate([np.zeros(min(n, 1), bool), repeats]))
+    return AlertTable(
+        columns={name: column.take(kept) for name, column in table.columns.items()},
+        files=table.files[kept],
+        numbers=table.numbers[kept],
+        processed=table.processed,
+        n_repeated=n - len(kept),
+    )
 
 
 def _joined(
@@ -217,7 +253,7 @@ def _joined(
 
 def _narrowest(values: Sequence[Value]) -> NDArray[Any]:
     """Return an array of the narrowest type that holds the values exactly."""
-    kinds = {type(value) for value in values}
+    kinds = set(map(type, values))
     if kinds <= {bool}:
         return np.array(values, bool)
     if kinds == {int}:

@@ -136,7 +136,7 @@ def changed_pairs(
     A value on one side only is a difference that nothing tolerates.
     """
     a, b = pairs.columns(field)
-    differ = _differ(a, b)
+    differ = a.differs(b)
     applicable = [t for t in tolerances if names(t.field, field)]
     if applicable and differ.any() and _have_amounts(field, a, b):
         amounts = _amounts(field, pairs)
@@ -169,14 +169,6 @@ def summary(field: str, pairs: Pairs, changed: Flags) -> FieldDifference:
 def most_often_first(found: Iterable[FieldDifference]) -> tuple[FieldDifference, ...]:
     """Return differences by how often they are, then by name."""
     return tuple(sorted(found, key=lambda item: (-item.n_changed, item.field)))
-
-
-def _differ(a: FieldColumn, b: FieldColumn) -> Flags:
-    """Return where values are not the same; NaN is the same as NaN."""
-    unequal = np.asarray(a.values != b.values, bool)
-    if a.values.dtype.kind == b.values.dtype.kind == "f":
-        unequal &= ~(np.isnan(a.values) & np.isnan(b.values))
-    return (a.missing ^ b.missing) | (unequal & ~a.missing & ~b.missing)
 
 
 def _shown(field: str, value: Value) -> Value:

@@ -24,6 +24,8 @@ _RANKED = frozenset(
 _UNITS = frozenset({"provenance.flux_unit", "provenance.photometric"})
 _CHECKSUM_BYTES = 8
 
+_SCALARS = frozenset({bool, int, float, str, type(None)})
+
 Value = bool | int | float | str | None
 
 
@@ -104,10 +106,10 @@ def flattened(record: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _flatten(record: Mapping[str, Any], prefix: str, fields: dict[str, Value]) -> None:
+    # Millions of values pass here: most are done after one look at their type.
     for name, value in record.items():
-        if value is None or isinstance(value, bool | int | float | str):
-            if name not in VOLATILE:
-                fields[prefix + name] = value
+        if type(value) in _SCALARS:
+            fields[prefix + name] = value
         elif isinstance(value, Mapping):
             _flatten(value, f"{prefix}{name}.", fields)
         elif isinstance(value, bytes):
@@ -116,6 +118,8 @@ def _flatten(record: Mapping[str, Any], prefix: str, fields: dict[str, Value]) -
             fields[prefix + name] = _listed(value)
         else:
             fields[prefix + name] = str(value)
+    for name in VOLATILE:
+        fields.pop(prefix + name, None)
 
 
 def checksum_text(checksum: int) -> str:
