@@ -1,7 +1,7 @@
 """LSST's assertions on detection: E1 to E5, E8, E11 to E13, E15.
 
-E6, E7, E9 and E14 are of measurers; E10 is in `tests/pipeline/test_sky_sources`, E16
-and E17 in `test_filters`, E18 in `test_visit`.
+E6, E7, E9 and E14 are of measurers, see `tests/plugins/measurement`; E10 is in
+`tests/pipeline/test_sky_sources`, E16 and E17 in `test_filters`, E18 in `test_visit`.
 """
 
 from dataclasses import replace
