@@ -162,14 +162,11 @@ def write_config(folder: Path, **stream) -> Path:
         },
         **stream,
     )
-    settings["pipeline"] = {"measure": [*MEASURE, "misbehaviour"]}
+    settings["pipeline"]["measure"].append("misbehaviour")
     path = folder / "streamdiff.toml"
     lines = [_table(name, values) for name, values in settings.items()]
     path.write_text("\n".join(lines))
     return path
-
-
-MEASURE = ("psf_flux", "aperture_flux", "centroid", "pixel_flags")
 
 
 def _table(name: str, values: dict) -> str:
