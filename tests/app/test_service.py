@@ -68,6 +68,18 @@ def test_no_worker_waits_for_a_partition_of_the_embedded_broker():
     assert partitions["s.dead-letter"] == 1
 
 
+def test_a_name_makes_a_static_member():
+    chosen = settings(brokers="host:1", instance="one")
+    assert kafka_transport(chosen).options == {"group.instance.id": "one"}
+    assert kafka_transport(settings(brokers="host:1")).options == {}
+
+
+@pytest.mark.parametrize("transport", ["kafka", "embedded"])
+def test_results_and_offsets_go_together_where_that_can_be(transport):
+    made = runtime_settings(settings(transport=transport))
+    assert made.exactly_once is (transport == "kafka")
+
+
 def test_a_cluster_must_be_named():
     with pytest.raises(ConfigError, match="brokers: required"):
         kafka_transport(settings())

@@ -151,3 +151,4 @@ def _is_worker(pid: int) -> bool:
 
 
 FAULTS = tuple(name for name in vars(Faults) if not name.startswith("_"))
+KILLS = ("kill_consumer", "kill_worker")

@@ -12,16 +12,27 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from consumers import FAULTS, SESSION_S, Consumers, Faults
+from consumers import FAULTS, KILLS, SESSION_S, Consumers, Faults
 from verdict import Progress, judge
-from world import CRASH, HANG, build, create_topics, make_plan, publish, tree
+from world import (
+    CRASH,
+    HANG,
+    NAMES,
+    PARTITIONS,
+    build,
+    create_topics,
+    make_plan,
+    publish,
+    tree,
+)
 
+from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.testing.kafka_broker import HOST, KafkaBroker, Listener
 from streamdiff.testing.tcp_proxy import TcpProxy
 
@@ -44,6 +55,8 @@ class Chaos:
     visit_timeout_s : float
     misbehaving : sequence of int
         Visit numbers from which the plugin misbehaves, one visit for each.
+    embedded : bool
+        On the embedded broker instead: it keeps 5 MiB per partition, so few visits.
     limit_s : float
         The run fails if it takes longer [s].
     """
@@ -58,6 +71,7 @@ class Chaos:
     limit_s: float = 1500.0
     visit_timeout_s: float = 30.0
     misbehaving: tuple[int, ...] = (HANG, CRASH)
+    embedded: bool = False
     report: dict = field(default_factory=dict)
 
     def run(self, folder: Path) -> list[str]:
@@ -66,14 +80,12 @@ class Chaos:
         images = build(folder)
         plan = make_plan(folder, images, self.visits, random, self.misbehaving)
         with ExitStack() as stack:
-            proxy = stack.enter_context(TcpProxy(lambda: broker.ports["PROXIED"]))
-            proxied = Listener(name="PROXIED", advertised_port=proxy.port)
-            broker = stack.enter_context(KafkaBroker(folder, listeners=(proxied,)))
-            create_topics(broker.bootstrap)
+            start = self._mock if self.embedded else self._kafka
+            broker, proxy, brokers = start(folder, stack)
             publish(broker.bootstrap, plan)
             config = write_config(
                 folder,
-                brokers=f"{HOST}:{proxy.port}",
+                brokers=brokers,
                 group=GROUP,
                 only="visits",
                 delivery=self.delivery,
@@ -104,6 +116,22 @@ class Chaos:
             )
         wrong += [f"a consumer ended with {code}" for code in codes if code]
         return wrong
+
+    @staticmethod
+    def _kafka(folder: Path, stack: ExitStack):
+        """Start a real Kafka, and the proxy that it tells its clients to use."""
+        proxy = stack.enter_context(TcpProxy(lambda: broker.ports["PROXIED"]))
+        proxied = Listener(name="PROXIED", advertised_port=proxy.port)
+        broker = stack.enter_context(KafkaBroker(folder, listeners=(proxied,)))
+        create_topics(broker.bootstrap)
+        return broker, proxy, f"{HOST}:{proxy.port}"
+
+    @staticmethod
+    def _mock(_: Path, stack: ExitStack):
+        """Start the embedded broker, in this process: not in that of a consumer."""
+        broker = EmbeddedBroker(dict.fromkeys(NAMES, PARTITIONS))
+        stack.enter_context(broker)
+        return broker, None, broker.bootstrap
 
     def _disturb(
         self, progress: Progress, consumers: Consumers, faults: Faults, total: int
@@ -188,9 +216,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--visits", type=int, default=300)
     parser.add_argument("--delivery", default="exactly_once")
+    parser.add_argument("--embedded", action="store_true")
     parser.add_argument("--folder", type=Path, help="keeps logs and data there")
     options = parser.parse_args()
     chaos = Chaos(seed=options.seed, visits=options.visits, delivery=options.delivery)
+    if options.embedded:
+        chaos = replace(
+            chaos, embedded=True, delivery="at_least_once", faults=KILLS * 3
+        )
     with ExitStack() as stack:
         folder = options.folder
         if folder is None:

@@ -27,6 +27,14 @@ from streamdiff.stream.health import Health
 from streamdiff.testing import Population, Survey
 
 TOPICS = Topics("streamdiff.")
+NAMES = (
+    TOPICS.visit_ready,
+    TOPICS.template_update,
+    TOPICS.visit_processed,
+    TOPICS.template_rebuilt,
+    TOPICS.dead_letter,
+    TOPICS.alerts(0, ""),
+)
 PARTITIONS = 12
 DETECTORS = 40  # keys, spread over the partitions
 POISON_EVERY = 25
@@ -183,15 +191,7 @@ def make_plan(
 def create_topics(brokers: str) -> None:
     """Create all topics, inputs and outputs with the same number of partitions."""
     admin = AdminClient({"bootstrap.servers": brokers})
-    names = (
-        TOPICS.visit_ready,
-        TOPICS.template_update,
-        TOPICS.visit_processed,
-        TOPICS.template_rebuilt,
-        TOPICS.dead_letter,
-        TOPICS.alerts(0, ""),
-    )
-    made = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+    made = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in NAMES])
     for topic in made.values():
         topic.result()
 
