@@ -163,10 +163,11 @@ class Dipole(GoodPixels):
         values["dipole_flag_edge"][:] = stamps.difference.truncated
         rows = np.flatnonzero(likely)
         if rows.size:
-            lobes = self._lobes(stamps.take(rows), pattern.take(rows))
+            few = stamps.take(rows)
+            lobes = self._lobes(few, pattern.take(rows))
             explained = np.fmax(pattern.explained[rows], lobes.explained)
             values["isDipole"][rows] = found.point[rows] < _MAX_POINT * explained
-            for name, value in _lobe_values(lobes, stamps.take(rows)).items():
+            for name, value in _lobe_values(lobes, few).items():
                 values[name][rows] = value
         return values
 

@@ -5,7 +5,9 @@ template (negative lobe) are fitted to both images and to their difference at
 once: the images tell the flux, the difference tells the displacement.
 """
 
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +79,16 @@ class Plane:
             :, np.newaxis, np.newaxis
         ]
 
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return some of the stamps."""
+        taken = copy(self)
+        of_each = ["_usable", "_sky", "variance", "pixels", "weight"]
+        if len(self._psf) > 1:
+            of_each.append("_psf")
+        for name in of_each:
+            setattr(taken, name, getattr(self, name)[rows])
+        return taken
+
     def terms(self, lobe: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return derivatives of lobes by flux, x and y, shape (n, 3, k * k).
 
@@ -132,23 +144,34 @@ class Triplet:
         max_separation : float
             Farthest that the lobes may be apart [pixel].
         """
-        lobes = start
+        lobes, steps = start.copy(), np.zeros_like(start)
+        moving, part = np.arange(len(start)), self
         for _ in range(_STEPS):
-            terms = self._terms(lobes)
-            step = self._step(terms, lobes)
-            lobes = lobes + step
-            lobes[..., 1:] = np.clip(
-                lobes[..., 1:], start[..., 1:] - reach, start[..., 1:] + reach
-            )
-            if np.abs(step[..., 1:]).max() < _DONE:
+            here = lobes[moving]
+            step = part._step(part._terms(here), here)
+            near = start[moving][..., 1:]
+            here = here + step
+            here[..., 1:] = np.clip(here[..., 1:], near - reach, near + reach)
+            lobes[moving], steps[moving] = here, step
+            going = np.abs(step[..., 1:]).max(axis=(1, 2)) >= _DONE
+            if not going.any():
                 break
+            moving, part = moving[going], part.take(going)
         moved = np.abs(lobes - start)[..., 1:].max(axis=(1, 2))
         apart = np.hypot(*(lobes[:, 0, 1:] - lobes[:, 1, 1:]).T)
-        good = np.abs(step[..., 1:]).max(axis=(1, 2)) < _CONVERGED
+        good = np.abs(steps[..., 1:]).max(axis=(1, 2)) < _CONVERGED
         good &= (moved < reach) & (apart <= max_separation)
         good &= (lobes[..., 0] > 0).all(axis=1)
         lobes = np.where(good[:, np.newaxis, np.newaxis], lobes, np.nan)
-        return self._result(lobes, terms)
+        return self._result(lobes, self._terms(lobes))
+
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return that of some of the stamps."""
+        return type(self)(
+            difference=self.difference.take(rows),
+            science=self.science.take(rows),
+            template=self.template.take(rows),
+        )
 
     def star_fluxes(self, centre: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return fluxes of point sources on science image and template.

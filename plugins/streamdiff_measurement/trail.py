@@ -25,7 +25,10 @@ from streamdiff_measurement.trail_values import (
 
 # Of both ends together, beside the trail; and of the stamp of a point source.
 _AROUND_FWHM, _SMALLEST_FWHM = 6.0, 8.0
-_GROWTH = 1.4
+# Of the sides of stamps, where a trail does not fit in.
+_GROWTH = 2.0
+# Moments may make a trail so much shorter than its fit.
+_UNDERESTIMATE = 1.4
 _PIXELS_AT_ONCE = 1 << 16
 # Moments of noise are this far off.
 _MIN_ELONGATION_SNR = 1.5
@@ -50,7 +53,7 @@ class Trail(GoodPixels):
     """
 
     min_length: Annotated[float, Ge(0.5)] = 1.0
-    max_side: Annotated[int, Ge(15), Le(1023)] = 255
+    max_side: Annotated[int, Ge(15), Le(1023)] = 151
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -102,7 +105,7 @@ class Trail(GoodPixels):
         self, sources: DiaSources, shape: Elongation, width: float
     ) -> NDArray[np.float64]:
         """Return sides of stamps [pixel]; infinite where no fit is needed."""
-        long = shape.length > self.min_length * width / _GROWTH
+        long = shape.length > self.min_length * width / _UNDERESTIMATE
         long &= shape.snr > _MIN_ELONGATION_SNR
         if "isDipole" in sources:
             long &= ~sources["isDipole"]

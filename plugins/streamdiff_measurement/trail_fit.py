@@ -20,6 +20,8 @@ from streamdiff_measurement.source_moments import typical_fwhm
 from streamdiff_measurement.trail_model import TrailModel
 
 _STEPS, _CONVERGED, _AT_MINIMUM = 30, 0.01, 0.1
+# Of chi-squared: a fit is within 0.03 of its errors of the minimum.
+_NO_GAIN = 1e-3
 _MARGIN_FWHM = 4.0
 _DAMPING, _LESS, _MORE = 1e-2, 0.2, 10.0
 
@@ -97,6 +99,8 @@ def fit_trails(
         damping[moving] *= np.where(better, _LESS, _MORE)
         # A step that gains nothing ends the fit if it is a short one.
         going = np.abs(step).max(axis=1) > _CONVERGED
+        gain = here.residual - there.residual
+        going &= ~better | (gain > _NO_GAIN * few.noise)
         going &= np.hypot(*trail[moving, 2:].T) >= shortest
         moving = moving[going]
         if not moving.size:
@@ -142,6 +146,13 @@ class _Problem:
             variance=self.variance[rows],
             factor=self.factor[rows],
         )
+
+    @property
+    def noise(self) -> NDArray[np.float64]:
+        """Return the mean variance of usable pixels, shape (n,)."""
+        n_pixels = np.maximum(self.usable.sum(axis=1), 1)
+        mean: NDArray[np.float64] = self.variance.sum(axis=1) / n_pixels
+        return mean
 
     def at(self, trail: NDArray[np.float64]) -> _State:
         terms = np.where(self.usable[:, np.newaxis], self.model.terms(trail), 0)

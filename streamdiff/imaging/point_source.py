@@ -26,7 +26,7 @@ from streamdiff.model.psf import fwhm, toeplitz
 # A flux from less of the PSF's power than this says little about the source.
 _MIN_POWER = 0.1
 # Steps converge quadratically: from half a FWHM, six end within 1e-6 px.
-_STEPS, _MAX_STEP, _CONVERGED = 6, 0.5, 0.01
+_STEPS, _MAX_STEP, _CONVERGED, _DONE = 6, 0.5, 0.01, 1e-4
 # Positions need the core alone: the wings only cost time.
 _CORE_FWHM, _MIN_CORE = 2.0, 5
 _DERIVATIVE_STEP = 0.01
@@ -184,16 +184,27 @@ def _fitted(
     stamps = cut_stamps(exposure, x, y, core.shape[1:], exclude=exclude)
     pixel = np.stack(nearest_pixels(x, y), axis=1)
     start = np.stack([x, y], axis=1) - pixel
-    shift = start
+    shift, steps = start.copy(), np.zeros_like(start)
+    moving, few = np.arange(len(start)), stamps
     for _ in range(_STEPS):
-        design = _design(core, shift, stamps.usable)
-        flux, step = _gauss_newton(stamps, design)
+        design = _design(core[moving], shift[moving], few.usable)
+        _, step = _gauss_newton(few, design)
         step = np.clip(step, -_MAX_STEP, _MAX_STEP)
-        shift = np.clip(shift + step, start - max_shift, start + max_shift)
+        first = start[moving]
+        shift[moving] = np.clip(
+            shift[moving] + step, first - max_shift, first + max_shift
+        )
+        steps[moving] = step
+        going = np.abs(step).max(axis=1, initial=0) > _DONE
+        if not going.any():
+            break
+        moving, few = moving[going], few.take(going)
 
+    design = _design(core, shift, stamps.usable)
+    flux, _ = _gauss_newton(stamps, design)
     covariance = _covariance(stamps, design) / flux[:, np.newaxis, np.newaxis] ** 2
     failed = np.hypot(*(shift - start).T) >= max_shift
-    failed |= np.abs(step).max(axis=1) > _CONVERGED
+    failed |= np.abs(steps).max(axis=1) > _CONVERGED
     failed |= ~np.isfinite(covariance).all(axis=(1, 2)) | (flux == 0)
     covariance[failed] = np.nan
     fitted_x, fitted_y = np.where(failed, start.T, shift.T) + pixel.T

@@ -47,6 +47,10 @@ class Stamps:
     covariance_factor: NDArray[np.float64]
     truncated: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.bool_]) -> "Stamps":
+        """Return some of them."""
+        return Stamps(**{name: getattr(self, name)[rows] for name in self.__slots__})
+
 
 def batches(n: int) -> Iterator[slice]:
     """Yield slices of n sources, each few enough to have their stamps in memory.
