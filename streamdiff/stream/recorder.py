@@ -84,6 +84,7 @@ class Recorder:
         self._uncommitted: dict[TopicPartition, int] = {}
         self._ahead: dict[TopicPartition, int] = {}
         self._was_put_back = False
+        self._had_partitions = False
 
     def stop(self) -> None:
         """Finish what has been read and end; from any thread or a signal."""
@@ -95,13 +96,20 @@ class Recorder:
         Raises
         ------
         StreamError
-            If reading can not go on, or the archive is not of these topics.
+            If reading can not go on, the archive is not of these topics, or there
+            was nothing to read.
         StoreUnavailableError
             If the archive can not be written to.
         """
         self._quiet_since_s = self._clock.monotonic() + _JOINING_S
         while not self._is_over(until_idle_s):
             self._follow(until_idle_s)
+        if not (self._stopping or self._had_partitions):
+            raise StreamError(
+                f"no partition of {', '.join(self._topics)} came to this member of "
+                f"group {self._group}: the brokers do not answer, the topics do not "
+                "exist, or other members have them all"
+            )
 
     def _is_over(self, until_idle_s: float) -> bool:
         quiet_s = self._clock.monotonic() - self._quiet_since_s
@@ -145,6 +153,7 @@ class Recorder:
 
     def _begin(self, starts: Mapping[TopicPartition, CommitPoint | None]) -> None:
         self._quiet_since_s = self._clock.monotonic()
+        self._had_partitions |= bool(starts)
         ends = self._archive.ends()
         for partition, start in starts.items():
             end = ends.get(partition)

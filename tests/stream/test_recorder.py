@@ -211,10 +211,16 @@ def test_partitions_that_are_lost_are_not_committed(bench):
     assert bench.recorded() == bench.broker.records("in")
 
 
-def test_without_partitions_it_ends_too(bench):
-    """The other member has them all, and no record comes."""
+def test_nothing_to_read_is_an_error(bench):
+    """The other member has all partitions, and no record comes."""
     other = MemoryTransport(bench.broker).consumer("g")
     other.subscribe(["in"], on_assign=id, on_revoke=id, on_lost=id)
     other.poll(0)
+    with pytest.raises(StreamError, match="no partition of in came"):
+        bench.record()
+    assert not bench.folder.joinpath("000001.avro").exists()
+
+
+def test_a_quiet_topic_is_no_error(bench):
     bench.record()
     assert not bench.folder.joinpath("000001.avro").exists()

@@ -30,7 +30,7 @@ def record(kafka, topic, tmp_path):
             Recorder(
                 kafka.transport(),
                 archive,
-                topics=[topic],
+                topics=[topic, f"{topic}.that.is.not.there"],
                 group=f"{topic}.g",
                 clock=clock,
             ).run(until_idle_s=1.0)

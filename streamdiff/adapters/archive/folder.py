@@ -106,7 +106,9 @@ class Archive:
         self._number = 0
         self._ends: dict[TopicPartition, int] = {}
         self._fresh: set[TopicPartition] = set()
-        self._prints: dict[tuple[TopicPartition, int], str] = {}
+        # offset and fingerprint of the first and the last record that was there
+        self._first: dict[TopicPartition, tuple[int, str]] = {}
+        self._last: dict[TopicPartition, tuple[int, str]] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -233,8 +235,9 @@ class Archive:
         self._fresh.clear()
 
     def _compare(self, record: ConsumedRecord) -> None:
-        known = self._prints.get((record.topic_partition, record.offset))
-        if known is not None and known != fingerprint(record):
+        partition = record.topic_partition
+        known = dict(p[partition] for p in (self._first, self._last) if partition in p)
+        if known.get(record.offset, found := fingerprint(record)) != found:
             raise StreamError(
                 f"{record.topic}[{record.partition}] has another record at offset "
                 f"{record.offset} than {self._folder}: the topic was made anew. "
@@ -253,12 +256,8 @@ class Archive:
     def _learn(self, spans: Iterable[Span]) -> None:
         for span in spans:
             partition = TopicPartition(span.topic, span.partition)
-            before = self._ends.get(partition)
-            if before is None:
-                self._prints[partition, span.first_offset] = span.first_print
-            elif before - 1 != span.first_offset:
-                self._prints.pop((partition, before - 1), None)
-            self._prints[partition, span.last_offset] = span.last_print
+            self._first.setdefault(partition, (span.first_offset, span.first_print))
+            self._last[partition] = (span.last_offset, span.last_print)
             self._ends[partition] = span.last_offset + 1
 
 
