@@ -10,8 +10,8 @@ from rich.table import Table
 from streamdiff.app.alerts.differences import FieldDifference
 from streamdiff.app.alerts.fields import Group, Value, short_name
 from streamdiff.app.alerts.reading import Record, VisitDetector
-from streamdiff.app.alerts.report import true_flags
 from streamdiff.app.alerts.result import AlertName, Comparison, Counts
+from streamdiff.app.alerts.selection import true_flags
 
 # Rows of each table about a comparison; JSON has all.
 MAX_ROWS = 20

@@ -10,10 +10,8 @@ from rich.console import Console
 
 from streamdiff.app.alerts.comparison import MAX_RADIUS_ARCSEC, Rules, compare
 from streamdiff.app.alerts.reading import AlertFiles, Record, VisitDetector
-from streamdiff.app.alerts.report import write_report
 from streamdiff.app.alerts.result import Comparison
 from streamdiff.app.alerts.selection import Selection, without_images
-from streamdiff.app.alerts.sheets import write_sheets
 from streamdiff.app.alerts.tolerances import Tolerance
 from streamdiff.cli.alert_tables import comparison_tables, list_table
 from streamdiff.cli.options import ReadPath
@@ -130,7 +128,12 @@ def compare_alerts(
         AlertFiles(paths=(b,), topic=topic_b),
     )
     found = compare(*sources, rules)
-    sheets = () if pictures is None else write_sheets(pictures, found, *sources)
+    sheets: tuple[Path, ...] = ()
+    if pictures is not None:
+        # What draws nothing is not to wait for matplotlib.
+        from streamdiff.app.alerts.sheets import write_sheets  # noqa: PLC0415
+
+        sheets = write_sheets(pictures, found, *sources)
     if as_json:
         stated = found.as_json() | {"pictures": [str(path) for path in sheets]}
         click.echo(json.dumps(stated, indent=1, allow_nan=False))
@@ -165,6 +168,8 @@ def report(
     limit: int,
 ) -> None:
     """Write a page on the alerts in FILES: pictures, measurements, light curves."""
+    from streamdiff.app.alerts.report import write_report  # noqa: PLC0415
+
     selection = Selection(visit=visit, detector=detector, min_snr=min_snr)
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
     n_shown = write_report(output, records, limit=limit)

@@ -23,6 +23,8 @@ _RANKED = frozenset(
 # Whatever made an alert: in another unit it is another.
 _UNITS = frozenset({"provenance.flux_unit", "provenance.photometric"})
 _CHECKSUM_BYTES = 8
+# Characters of a list that is kept as it is, such as that of the templates.
+_SHORT = 160
 
 _SCALARS = frozenset({bool, int, float, str, type(None)})
 
@@ -133,13 +135,16 @@ def _checksum(content: bytes) -> int:
 
 
 def _listed(items: list[Any]) -> str:
-    """Return a text that is the same for the same list."""
-    content = repr([_stable(item) for item in items]).encode()
-    digest = blake2b(content, digest_size=_CHECKSUM_BYTES).hexdigest()
+    """Return a text that is the same for the same list: itself, if it is short."""
+    text = "; ".join(map(_text, items))
+    if len(text) <= _SHORT:
+        return text
+    digest = blake2b(text.encode(), digest_size=_CHECKSUM_BYTES).hexdigest()
     return f"{len(items)} items, {digest}"
 
 
-def _stable(item: object) -> object:
-    if isinstance(item, Mapping):
-        return sorted((k, _stable(v)) for k, v in item.items() if k not in VOLATILE)
-    return [_stable(value) for value in item] if isinstance(item, list) else item
+def _text(item: object) -> str:
+    if not isinstance(item, Mapping):
+        return repr(item)
+    named = (f"{k} {_text(v)}" for k, v in sorted(item.items()) if k not in VOLATILE)
+    return ", ".join(named)

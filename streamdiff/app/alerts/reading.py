@@ -27,6 +27,9 @@ _SINGLE_OBJECT_HEADER = 10
 # The end of the names that `streamdiff.app.output.file_stem` gives.
 _VISIT_AND_DETECTOR = re.compile(r"_(\d+)_(\d+)$")
 
+# What every alert has, of whichever survey.
+_NEEDED = ("visit", "detector", "ra", "dec", "midpointMjdTai")
+
 Record = Mapping[str, Any]
 
 
@@ -158,6 +161,7 @@ class AlertFiles:
             return
         number = -1
         for number, record in enumerate(read_alerts(path)):
+            _require_dia_source(record, f"{path}: alert {number}")
             yield Located(Place(index, number), record)
         named = _VISIT_AND_DETECTOR.search(path.stem)
         if number < 0 and named:  # it was processed, and there was nothing to tell
@@ -215,19 +219,33 @@ def _require_one(topics: set[str], path: Path) -> None:
 def _messages(logged: ConsumedRecord, path: Path) -> Iterator[Record]:
     """Yield the alerts of a message, in whichever format it is."""
     value = logged.value or b""
+    where = f"{path}: {logged.topic} [{logged.partition}] at {logged.offset}"
     try:
-        if value.startswith(_CONTAINER):
-            yield from (cast(Record, r) for r in fastavro.reader(BytesIO(value)))
-        elif value.startswith(_SINGLE_OBJECT):
-            body = BytesIO(value[_SINGLE_OBJECT_HEADER:])
-            yield cast(Record, fastavro.schemaless_reader(body, load("alert"), None))
-        else:
-            yield wire.decode(value)[1]
+        records = _decoded(value)
     except Exception as err:  # hostile bytes: fastavro may raise anything
+        raise UndecodableError(f"{where} is no alert: {err!s:.200}") from err
+    for record in records:
+        _require_dia_source(record, where)
+        yield record
+
+
+def _decoded(value: bytes) -> list[Record]:
+    if value.startswith(_CONTAINER):
+        return [cast(Record, record) for record in fastavro.reader(BytesIO(value))]
+    if value.startswith(_SINGLE_OBJECT):
+        body = BytesIO(value[_SINGLE_OBJECT_HEADER:])
+        return [cast(Record, fastavro.schemaless_reader(body, load("alert"), None))]
+    return [wire.decode(value)[1]]
+
+
+def _require_dia_source(record: Record, where: str) -> None:
+    source = record.get("diaSource")
+    lacking = [name for name in _NEEDED if source is None or source.get(name) is None]
+    if lacking or record.get("diaSourceId") is None:
         raise UndecodableError(
-            f"{path}: {logged.topic} [{logged.partition}] at {logged.offset} is no "
-            f"alert: {err!s:.200}"
-        ) from err
+            f"{where} is no alert of a DiaSource: {lacking or ['diaSourceId']} have no "
+            "value"
+        )
 
 
 def _processed(logged: ConsumedRecord) -> Iterator[VisitDetector]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from streamdiff.app.alerts.light_curves import LightCurves, dia_object_of, draw_curve
 from streamdiff.app.alerts.reading import Record
+from streamdiff.app.alerts.selection import true_flags
 from streamdiff.app.alerts.triplets import Triplet
 from streamdiff.app.pages.page import write_page
 from streamdiff.app.pages.pictures import data_uri
@@ -121,11 +122,6 @@ def _measurements(source: Mapping[str, Any], unit: str) -> Iterator[dict[str, st
             "error": "" if error is None else f"{error:.3g}",
             "unit": unit if its_unit == "flux" else its_unit,
         }
-
-
-def true_flags(source: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the flags that are set on a DiaSource."""
-    return tuple(name for name, value in source.items() if value is True)
 
 
 def _objects(found: _Gathered) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Which alerts of a source are wanted, and what a program is told of them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class Selection:
         for item in source.read():
             if isinstance(item, Located) and self.accepts(item.record):
                 yield item.record
+
+
+def true_flags(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the flags that are set on a DiaSource."""
+    return tuple(name for name, value in source.items() if value is True)
 
 
 def without_images(record: Record) -> dict[str, Any]:

@@ -150,11 +150,27 @@ def test_a_damaged_alert_is_named_by_its_place_in_the_stream(event_log, tmp_path
         ids(files(path))
 
 
-def test_an_alert_without_position_is_an_error(alert, side):
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_an_alert_without_position_is_not_compared(alert, side, value):
     lost = alert()
-    lost["diaSource"]["ra"] = None
+    lost["diaSource"]["ra"] = value
     with pytest.raises(UndecodableError, match=r"diaSource\.ra"):
         compare(side(lost), side())
+
+
+def test_another_record_on_the_topic_of_alerts_is_an_error(event_log, tmp_path):
+    path = event_log(tmp_path / "x.avro", [("t.alerts", report(1))])
+    with pytest.raises(UndecodableError, match="no alert of a DiaSource"):
+        ids(files(path))
+
+
+def test_an_alert_of_another_schema_without_dia_source_is_an_error(tmp_path):
+    path = tmp_path / "x.avro"
+    fields = [{"name": "diaSource", "type": ["null", "string"], "default": None}]
+    with path.open("wb") as file:
+        fastavro.writer(file, {"type": "record", "name": "a", "fields": fields}, [{}])
+    with pytest.raises(UndecodableError, match="alert 0 is no alert of a DiaSource"):
+        ids(files(path))
 
 
 def encode_wire(record):
