@@ -23,7 +23,7 @@ _MAX_NAMED = 5
 
 _visit = click.option("--visit", type=int, help="Alerts of this visit.")
 _detector = click.option("--detector", type=int, help="Alerts of this detector.")
-_min_snr = click.option("--min-snr", default=0.0, help="Least significance.")
+_min_snr = click.option("--min-snr", type=float, help="Least significance.")
 _topic = click.option("--topic", help="Topic of alerts in event logs.")
 
 
@@ -46,7 +46,7 @@ def show(
     files: tuple[Path, ...],
     visit: int | None,
     detector: int | None,
-    min_snr: float,
+    min_snr: float | None,
     topic: str | None,
     limit: int | None,
     *,
@@ -60,7 +60,7 @@ def show(
         return
     most = 100 if limit is None else limit
     shown = list(map(_without_cutouts, islice(records, most or None)))
-    console = Console()
+    console = _console()
     console.print(list_table(shown, console.width))
     rest = sum(1 for _ in records)
     total = len(shown) + rest
@@ -163,7 +163,7 @@ def report(
     output: Path,
     visit: int | None,
     detector: int | None,
-    min_snr: float,
+    min_snr: float | None,
     topic: str | None,
     limit: int,
 ) -> None:
@@ -178,12 +178,17 @@ def report(
 
 def print_comparison(found: Comparison) -> None:
     """Print the tables about a comparison, and what it comes to."""
-    console = Console()
+    console = _console()
     for table in comparison_tables(found):
         console.print(table)
         console.print()
     for line in _conclusions(found):
         click.echo(line)
+
+
+def _console() -> Console:
+    """Return a console that prints text as it is, whatever is in brackets."""
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _conclusions(found: Comparison) -> Iterator[str]:

@@ -171,6 +171,21 @@ def test_the_list_fits_the_terminal(run, usual, monkeypatch, width):
     assert ("diaSourceId" in lines[0]) == (width == 200)
 
 
+def test_brackets_are_text(run, stored):
+    a, b = (stored(n, alert(band=f"[/{n}]")) for n in ("a", "b"))
+    assert "[/a]" in run("alerts", "show", a).out
+    end = run("alerts", "compare", a, b)
+    assert end.code == 1
+    assert "[/a]" in end.out
+
+
+def test_an_alert_without_significance_is_listed(run, stored):
+    path = stored("some", alert(0, snr=None), alert(1))
+    assert run("alerts", "show", path).out.endswith("2 alerts\n")
+    end = run("alerts", "show", path, "--min-snr", "0.1")
+    assert end.out.endswith("1 alerts\n")
+
+
 def test_the_list_is_narrowed_down(run, stored):
     path = stored("some", alert(0), alert(5), alert(6), alert(visit=9))
     end = run("alerts", "show", path, "--visit", "2026030500055", "--min-snr", "12")

@@ -181,6 +181,7 @@ def _have_amounts(field: str, a: FieldColumn, b: FieldColumn) -> bool:
     return is_quantity(field) and a.is_number and b.is_number
 
 
+@np.errstate(all="ignore")  # infinities have no difference, nor is that an error
 def _amounts(field: str, pairs: Pairs) -> _Amounts:
     a, b = pairs.columns(field)
     unknown = np.full(len(a.missing), np.nan)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from math import inf, isfinite
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -120,12 +121,13 @@ def _points(
 ) -> Iterator[tuple[tuple[bool, int], FluxPoint]]:
     """Yield the points of sources that have a flux."""
     for source in sources:
-        if source.get("psfFlux") is not None:
+        flux, error = source.get("psfFlux"), source.get("psfFluxErr")
+        if flux is not None and isfinite(flux):
             point = FluxPoint(
                 midpoint_mjd_tai=source["midpointMjdTai"],
                 band=source.get("band") or "",
-                flux=source["psfFlux"],
-                error=source.get("psfFluxErr") or 0.0,
+                flux=flux,
+                error=error if error is not None and 0 < error < inf else 0.0,
                 is_forced=is_forced,
             )
             yield (is_forced, source[key]), point

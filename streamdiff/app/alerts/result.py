@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from scipy.stats import binomtest
 
 from streamdiff.app.alerts.differences import FieldDifference
-from streamdiff.app.alerts.fields import Group
+from streamdiff.app.alerts.fields import Group, Value
 from streamdiff.app.alerts.reading import Place, VisitDetector
 
 
@@ -204,14 +205,21 @@ def _one_sided(exposures: Mapping[VisitDetector, int]) -> list[dict[str, int]]:
 
 def _field(difference: FieldDifference) -> dict[str, Any]:
     fields = asdict(difference)
-    fields["worst"] = _on_exposure(fields["worst"])
+    worst = _on_exposure(fields["worst"])
+    fields["worst"] = worst | {side: _writable(worst[side]) for side in ("a", "b")}
     return fields
 
 
 def _name(name: AlertName) -> dict[str, Any]:
     fields = _on_exposure(asdict(name))
     fields.pop("place")
-    return fields
+    return fields | {"snr": _writable(name.snr)}
+
+
+def _writable(value: Value) -> Value:
+    """Return a value as JSON can have it: NaN and infinities are text there."""
+    is_allowed = not isinstance(value, float) or isfinite(value)
+    return value if is_allowed else str(value)
 
 
 def _on_exposure(fields: dict[str, Any]) -> dict[str, Any]:

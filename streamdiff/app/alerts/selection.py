@@ -16,13 +16,13 @@ class Selection:
     ----------
     visit, detector : int or None
         `None` for any.
-    min_snr : float
-        Least significance; an alert without one passes only 0.
+    min_snr : float or None
+        Least significance; an alert without one does not pass. `None` for any.
     """
 
     visit: int | None = None
     detector: int | None = None
-    min_snr: float = 0.0
+    min_snr: float | None = None
 
     def accepts(self, record: Record) -> bool:
         """Return whether an alert is wanted."""
@@ -30,7 +30,7 @@ class Selection:
         return (
             self.visit in {None, source["visit"]}
             and self.detector in {None, source["detector"]}
-            and (source.get("snr") or 0.0) >= self.min_snr
+            and (self.min_snr is None or (source.get("snr") or 0.0) >= self.min_snr)
         )
 
     def alerts(self, source: AlertSource) -> Iterator[Record]:

@@ -221,6 +221,20 @@ def test_a_field_that_one_side_does_not_know_is_missing_there(alert, side):
     assert [c.fields for c in found.changed] == [("diaSource.apFlux",)]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_of_others_that_are_no_numbers_are_told_as_text(alert, side, value):
+    """Alerts here have null instead; those of others may not."""
+    a = with_field(alert(), "diaSource.apFlux", value)
+    b = with_field(alert(), "diaSource.apFlux", -value)
+    c = with_field(with_field(alert(), "diaSource.apFlux", 1.0), "diaSource.snr", value)
+    assert compare(side(a), side(a)).is_same
+    assert compare(side(a), side(b)).is_same == (value != value)  # noqa: PLR0124
+    stated = compare(side(a), side(c)).as_json()
+    json.dumps(stated, allow_nan=False)
+    worst = {d["field"]: d["worst"] for d in stated["fields"]["measured"]}
+    assert worst["diaSource.apFlux"]["a"] == str(value)
+
+
 def test_right_ascensions_meet_at_zero(alert, side):
     a, b = alert(ra=359.99999, raErr=1e-4), alert(ra=0.00001, raErr=1e-4)
     (ra,) = compare(side(a), side(b)).fields[Group.MEASURED]

@@ -35,7 +35,19 @@ def test_one_flux_is_no_curve(alert):
 def test_a_source_without_flux_is_no_point(alert):
     curves = LightCurves()
     curves.add(with_earlier(alert(diaObjectId=5, psfFlux=None), 1))
+    unusable = alert(diaObjectId=5)
+    unusable["diaSource"]["psfFlux"] = float("nan")
+    curves.add(unusable)
     assert curves.curve(5) == ()
+
+
+@pytest.mark.parametrize("error", [None, -1.0, float("nan"), float("inf")])
+def test_an_error_that_is_none_is_no_bar(alert, error):
+    curves = LightCurves()
+    record = alert(diaObjectId=5)
+    record["diaSource"]["psfFluxErr"] = error
+    curves.add(with_earlier(record, 1))
+    assert [p.error for p in curves.curve(5)] == [0, 0]
 
 
 def test_a_curve_is_drawn_in_several_bands(alert):
