@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
+from streamdiff.imaging.convolve import convolve
 from streamdiff.model import Difference
 
 # Opposite neighbours: along the row, the column, both diagonals.
@@ -21,6 +22,8 @@ _ACROSS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _WITHIN_2 = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3))
 _TOUCHING = tuple((dy, dx) for dy, dx in _WITHIN_2 if abs(dy) < 2 and abs(dx) < 2)
 _MARGIN, _DIAGONAL = 2, 1.5
+# So much of them in a score makes no peak, nor hides one [sigma].
+_SPOILT = 0.5
 # Errors of a pixel, and of its neighbours, that are given to the benefit of a star.
 _BENEFIT = 2.0
 # With so much of the other sign within 2 px, it is a lobe of a dipole.
@@ -86,6 +89,21 @@ def find_cosmic_rays(
             break
         found[tail[0][more], tail[1][more]] = True
     return found[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+
+
+def is_spoilt(
+    difference: Difference, rays: NDArray[np.bool_], psf: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return True where cosmic rays change a score that came along; shape (ny, nx).
+
+    The score is the difference filtered with its PSF: so are they.
+    """
+    light = convolve(np.where(rays, difference.image, 0), psf[::-1, ::-1])
+    known = np.isfinite(difference.variance) & (difference.variance > 0)
+    variance = np.median(difference.variance[known])
+    sigma = float(np.sqrt(variance * np.sum(psf**2)))
+    spoilt: NDArray[np.bool_] = np.abs(light) > _SPOILT * sigma
+    return spoilt
 
 
 def count_groups(plane: NDArray[np.bool_]) -> int:

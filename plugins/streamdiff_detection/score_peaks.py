@@ -21,6 +21,7 @@ from streamdiff_detection.cosmic_rays import (
     CosmicRayRules,
     count_groups,
     find_cosmic_rays,
+    is_spoilt,
 )
 from streamdiff_detection.footprints import (
     Footprints,
@@ -203,8 +204,7 @@ class ScorePeaksFinder:
         mask = difference.mask | np.where(rays, np.int32(MaskPlane.CR), np.int32(0))
         if difference.score is None:
             return replace(difference, mask=mask), rays
-        # Another's score has them in it, as far as the PSF reaches.
-        spoilt = dilate_by_disc(rays, fwhm(psf))
+        spoilt = dilate_by_disc(rays, fwhm(psf)) | is_spoilt(difference, rays, psf)
         score = np.where(spoilt, np.float32(0), difference.score)
         return replace(difference, mask=mask, score=score), rays
 

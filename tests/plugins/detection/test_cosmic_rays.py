@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from streamdiff.errors import SubtractionError
+from streamdiff.imaging.significance import significance
 from streamdiff.model import (
     Convolved,
     Difference,
     ExposureId,
     FluxScale,
+    MaskPlane,
     Noise,
 )
 from streamdiff.model.psf import noise_equivalent_area
@@ -138,16 +140,18 @@ def test_a_source_beside_a_cosmic_ray_keeps_its_flux():
     assert clean.metrics["n_cosmic_rays"] == 0
 
 
-def test_a_score_that_came_along_has_none_around_them():
+def test_a_score_that_came_along_is_nothing_as_far_as_they_spoil_it():
     hit = observed(np.zeros(SHAPE))
     image = hit.image.copy()
-    image[100, 100] += 500
-    score = np.random.default_rng(2).normal(size=SHAPE)
-    score[98:103, 98:103] = 50
-    _, sources = ScorePeaksFinder().find(replace(hit, image=image, score=score))
-    assert not (
-        (np.abs(sources["x"] - 100) < 4) & (np.abs(sources["y"] - 100) < 4)
-    ).any()
+    image[100, 80:120] += 5000
+    hit = replace(hit, image=image)
+    # It is significant out to two widths of the PSF, of which it has no shape.
+    score = significance(hit, exclude=MaskPlane.NO_DATA)
+    assert (score > 5).sum() > 500
+    result, sources = ScorePeaksFinder().find(replace(hit, score=score))
+    assert len(sources) == 0
+    assert MaskPlane.CR.in_mask(result.mask)[100, 80:120].all()
+    assert (result.score == 0).mean() < 0.03
 
 
 def test_a_difference_full_of_them_has_failed():
