@@ -66,8 +66,8 @@ class Bench:
     def start(self) -> Consumers:
         services = Consumers(self.config, SERVICES, self.folder)
         self._stack.callback(services.kill)
-        self.progress = Progress(self.brokers, GROUP)
         self.publish(_WARM)
+        self.progress = Progress(self.brokers, GROUP)
         self.wait(0)
         return services
 

@@ -6,6 +6,8 @@ answer to a commit can be lost on its way. So whatever goes wrong after a commit
 been asked for, the group is asked where it stands before anything is sent again.
 """
 
+import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from streamdiff.ports import Offsets, OutgoingRecord
 log = structlog.get_logger()
 
 _ANSWER_S = 10.0  # then it is logged that nothing came, and asked again
+_GRACE_S = 10.0
 _FLUSH_S = 0.5
 _OUSTED = frozenset(
     {
@@ -30,6 +33,10 @@ _OUSTED = frozenset(
         ck.KafkaError.INVALID_PRODUCER_EPOCH,
     }
 )
+
+
+class _StuckError(RetryableError):
+    """A call does not come back: its producer is of no more use."""
 
 
 class KafkaTransactions:
@@ -95,6 +102,9 @@ class KafkaTransactions:
         except ck.KafkaException as err:
             self._abort(err.args[0])
             raise transaction_error([err.args[0]]) from err
+        except _StuckError:
+            self._replace_producer(None)
+            raise
         except StreamdiffError:
             self._abort(None)
             raise
@@ -149,6 +159,9 @@ class KafkaTransactions:
         except ck.KafkaException as err:
             self._abort(err.args[0])
             raise RetryableError(f"not known to be committed: {err.args[0]}") from err
+        except _StuckError:
+            self._replace_producer(None)
+            raise
 
     def _abort(self, cause: ck.KafkaError | None) -> None:
         """Undo the transaction, with a new producer if this one is at its end."""
@@ -159,6 +172,8 @@ class KafkaTransactions:
                 _insist("abort", lambda: self._producer.abort_transaction(_ANSWER_S))
             except ck.KafkaException as err:
                 error = err.args[0]
+            except _StuckError:
+                pass
             else:
                 return
         self._replace_producer(error)
@@ -195,12 +210,11 @@ def _insist(
     KafkaException
         If the answer is no.
     RetryableError
-        If the answer is not wanted any more.
+        If the answer is not wanted any more, or the call does not come back.
     """
     while while_true():
         try:
-            with untangled():
-                call()
+            _in_time(step, call)
         except ck.KafkaException as err:
             error = err.args[0]
             if error.fatal() or error.txn_requires_abort() or not error.retriable():
@@ -209,3 +223,30 @@ def _insist(
         else:
             return
     raise RetryableError("the partition is not ours any more")
+
+
+def _in_time(step: str, call: Callable[[], object]) -> None:
+    """Call in a thread of its own, which is left behind if it does not come back.
+
+    librdkafka does not look at the time limit of a call while the coordinator of the
+    group is away, and may not notice that it is there again (its issues 5456, 5511;
+    seen with 2.16 when connections were refused for 20 s).
+    """
+    answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            with untangled():
+                call()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    threading.Thread(target=run, name=f"transaction-{step}", daemon=True).start()
+    try:
+        error = answers.get(timeout=_ANSWER_S + _GRACE_S)
+    except queue.Empty:
+        raise _StuckError(f"{step}: librdkafka does not come back") from None
+    if error is not None:
+        raise error
