@@ -30,6 +30,9 @@ _NEAR = 1.0
 # Trails are not wider [pixel], and pixels enough for a profile have so many rows.
 _MOST_WIDTH, _PROFILE_ROWS = 160, 1024
 _SKY_QUANTILE = 0.25
+# A trail is detected on such a part of its area; a crowd of residuals is not, however
+# many lines can be drawn through it.
+_FILLED, _LINES_PER_STREAK = 0.4, 4
 # A line meets a border if it advances more than this towards it per pixel.
 _PARALLEL = 1e-12
 _EIGHT = np.ones((3, 3), bool)
@@ -58,12 +61,15 @@ def find_streaks(
     size = max(_SMALLEST_BIN, ceil(max(detected.shape) / _MOST_BINS))
     bins = _outline(_binned(detected, size))
     streaks: list[Area] = []
-    while len(streaks) < max_streaks:
+    for _ in range(_LINES_PER_STREAK * max_streaks):
         found = next(_lines(bins, min_fraction), None)
-        if found is None:
+        if found is None or len(streaks) == max_streaks:
             break
-        line, half_width = _widened(found.scaled(size), detected, size)
-        streaks.append(line.stripe(half_width, detected.shape))
+        line, half_width, filled = _widened(found.scaled(size), detected, size)
+        if filled < _FILLED:
+            half_width = 0.0
+        else:
+            streaks.append(line.stripe(half_width, detected.shape))
         # The bins of one trail must not vote for another.
         points = np.argwhere(bins)[:, ::-1]
         middle = (size - 1) / 2
@@ -193,8 +199,8 @@ def _outline(bins: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _widened(
     line: _Line, detected: NDArray[np.bool_], size: int
-) -> tuple[_Line, float]:
-    """Return the middle of a trail, and half its width, from a line in it.
+) -> tuple[_Line, float, float]:
+    """Return the middle of a trail, half its width, and the part that is detected.
 
     Across the line, a trail is where more pixels are detected than beside it.
     """
@@ -214,7 +220,9 @@ def _widened(
     sky = np.quantile(share[known], _SKY_QUANTILE)
     inside = share > sky + _END * (share[first] - sky)
     runs, _ = ndimage.label(inside)
-    low, high = np.flatnonzero(runs == runs[first])[[0, -1]] - _MOST_WIDTH
+    own = runs == runs[first] if runs[first] else np.arange(runs.size) == first
+    filled = float(n_detected[own].sum() / max(n_pixels[own].sum(), 1))
+    low, high = np.flatnonzero(own)[[0, -1]] - _MOST_WIDTH
     middle = (low + high + 1) / 2
     moved = _Line(angle=line.angle, offset=line.offset + float(middle))
-    return moved, (high + 1 - low) / 2 + _MARGIN
+    return moved, (high + 1 - low) / 2 + _MARGIN, filled

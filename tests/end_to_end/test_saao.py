@@ -337,13 +337,17 @@ def test_stars_leave_little(blank_parts, limits):
 
 
 def star_residual(result, blank):
-    """Return the residual of bright stars away from saturated ones, over the noise."""
+    """Return the residual of bright stars away from saturated ones, over the noise.
+
+    Stars under a streak, such as a bleed of those, do not count.
+    """
     difference = result.products.images.difference
     template = result.products.images.template
     stars = find_stars(template, threshold=BRIGHT_STAR)
     rows, columns = (np.rint(v).astype(int) for v in (stars.y, stars.x))
     sigma = np.sqrt(difference.variance[rows, columns])
     bright = stars.peak >= BRIGHT_STAR * sigma
+    bright &= ~MaskPlane.STREAK.in_mask(difference.mask)[rows, columns]
     residual = star_residuals(difference, stars.x[bright], stars.y[bright])
     typical = np.sqrt(np.nanmean(np.square(residual)))
     return typical / noise_ratio(difference, blank)
