@@ -32,7 +32,7 @@ _MOST_WIDTH, _PROFILE_ROWS = 160, 1024
 _SKY_QUANTILE = 0.25
 # A trail is detected on such a part of its area; a crowd of residuals is not, however
 # many lines can be drawn through it.
-_FILLED, _LINES_PER_STREAK = 0.4, 4
+_FILLED, _LINES_PER_STREAK = 0.5, 4
 # A line meets a border if it advances more than this towards it per pixel.
 _PARALLEL = 1e-12
 _EIGHT = np.ones((3, 3), bool)
