@@ -11,6 +11,7 @@ _SIDE = 4
 # A streak may be nowhere significant: that a line is full of squares that exceed this
 # [sigma], one in 44 of noise, tells it.
 _LOW = 2.0
+_FILLED = 0.5
 _TAIL = 0.01
 
 
@@ -45,7 +46,7 @@ def find_streak_pixels(
     detected = np.zeros(shape, bool)
     whole = np.repeat(np.repeat(pulls >= _LOW, _SIDE, axis=0), _SIDE, axis=1)
     detected[: whole.shape[0], : whole.shape[1]] = whole
-    areas = find_streaks(detected)
+    areas = find_streaks(detected, min_filled=_FILLED)
     if not areas:
         return np.zeros(shape, bool)
     return np.asarray(count_areas(areas, shape) > 0)

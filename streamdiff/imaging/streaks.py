@@ -30,9 +30,8 @@ _NEAR = 1.0
 # Trails are not wider [pixel], and pixels enough for a profile have so many rows.
 _MOST_WIDTH, _PROFILE_ROWS = 160, 1024
 _SKY_QUANTILE = 0.25
-# A trail is detected on such a part of its area; a crowd of residuals is not, however
-# many lines can be drawn through it.
-_FILLED, _LINES_PER_STREAK = 0.5, 4
+# So many lines are drawn in vain for each that is a trail.
+_LINES_PER_STREAK = 4
 # A line meets a border if it advances more than this towards it per pixel.
 _PARALLEL = 1e-12
 _EIGHT = np.ones((3, 3), bool)
@@ -43,7 +42,11 @@ _END = 0.2
 
 
 def find_streaks(
-    detected: NDArray[np.bool_], *, min_fraction: float = 0.5, max_streaks: int = 8
+    detected: NDArray[np.bool_],
+    *,
+    min_fraction: float = 0.5,
+    min_filled: float = 0.4,
+    max_streaks: int = 8,
 ) -> list[Area]:
     """Return the trails on an image, as stripes across the whole of it.
 
@@ -55,6 +58,9 @@ def find_streaks(
     min_fraction : float
         Part of the way across the image, beyond that by chance, on which a trail is
         detected.
+    min_filled : float
+        Part of its area on which a trail is detected: a crowd of sources is not,
+        however many lines can be drawn through it.
     max_streaks : int
         No more are sought.
     """
@@ -66,7 +72,7 @@ def find_streaks(
         if found is None or len(streaks) == max_streaks:
             break
         line, half_width, filled = _widened(found.scaled(size), detected, size)
-        if filled < _FILLED:
+        if filled < min_filled:
             half_width = 0.0
         else:
             streaks.append(line.stripe(half_width, detected.shape))
