@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "replay": ("replay", "Process archived events again, or send them again."),
         "alerts": ("alerts", "Show, compare and report alerts."),
         "plugins": ("plugins", "Show the plugins that are installed."),
+        "train-reliability": ("train_reliability", "Train a model of reliability."),
         "config": ("config", "Check a configuration, or print an example."),
     }
 )
