@@ -126,3 +126,12 @@ def test_its_replay_gives_the_same_alerts_byte_for_byte(archive, broker, tmp_pat
         for alert in read_alerts(path)
     ]
     assert sorted(again) == sorted(sent)
+
+
+def test_the_log_of_a_killed_recorder_can_be_replayed(archive, tmp_path):
+    (log,) = log_files([archive[0]])
+    # No index, and the end of the last block has not reached the disk.
+    cut = tmp_path / log.name
+    cut.write_bytes(log.read_bytes()[:-20])
+    visits = list(EventLog.at([tmp_path], Decoding(), Selection()).visits())
+    assert len(visits) <= N_VISITS

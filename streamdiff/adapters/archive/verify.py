@@ -194,6 +194,17 @@ def _verified(path: Path, order: _Order) -> FileReport:
     return report
 
 
+def is_open(path: Path) -> bool:
+    """Return whether a recorder writes a log still, or was killed while it did.
+
+    Raises
+    ------
+    UndecodableError
+        If it is no event log.
+    """
+    return _state(path, log_metadata(path).get(RECORDING)) == "open"
+
+
 def _state(path: Path, recording: str | None) -> str:
     if index_file(path).exists():
         return "closed"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streamdiff.adapters.archive.verify import is_open
 from streamdiff.adapters.avro.events import RECORD_OF_TOPIC, decode_event, encode_event
 from streamdiff.adapters.event_log import log_files, read_log
 from streamdiff.app.decoding import Decoding
@@ -109,7 +110,7 @@ class EventLog:
     def _records(self, kind: str) -> Iterator[ConsumedRecord]:
         name = next(n for n, record in RECORD_OF_TOPIC.items() if record == kind)
         for file in self.files:
-            for record in read_log(file):
+            for record in read_log(file, allow_cut=is_open(file)):
                 if record.topic.endswith(name):
                     yield record
 
