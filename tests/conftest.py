@@ -65,16 +65,22 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
+def kafka_jars():
+    """Give the folder with the jars of Kafka, for tests with brokers of their own."""
+    try:
+        return fetch_jars()
+    except ConfigError as err:
+        pytest.skip(f"no Kafka: {err}; or set STREAMDIFF_TEST_KAFKA=host:port")
+
+
+@pytest.fixture(scope="session")
+def kafka(request, tmp_path_factory):
     """Give a real Kafka to all tests: one of their own, unless there is another."""
     address = os.environ.get("STREAMDIFF_TEST_KAFKA")
     if address:
         yield Cluster(bootstrap=address)
         return
-    try:
-        fetch_jars()
-    except ConfigError as err:
-        pytest.skip(f"no Kafka: {err}; or set STREAMDIFF_TEST_KAFKA=host:port")
+    request.getfixturevalue("kafka_jars")
     folder = tmp_path_factory.mktemp("kafka")
     secured, authority = secured_listener(folder)
     with KafkaBroker(folder, listeners=(secured,)) as broker:

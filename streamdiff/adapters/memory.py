@@ -312,7 +312,7 @@ class MemoryConsumer:
                 self._positions.pop(partition, None)
                 if self._group.owners.get(partition) is self:
                     del self._group.owners[partition]
-            self._paused.difference_update(partitions)
+            # a pause is kept, as by librdkafka when a partition is lost
             self._broker.changed.notify_all()
 
     def _take(self, partitions: list[TopicPartition]) -> None:

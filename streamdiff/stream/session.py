@@ -142,7 +142,9 @@ class Session:
         _log_partitions("partitions_assigned", list(starts))
         self._forget(starts)
         self._lanes.update({p: Lane(p, start) for p, start in starts.items()})
-        # an assignment may make the client fetch from all partitions again
+        # A client may keep a pause for when a partition that was lost comes back,
+        # and an assignment may make it fetch from all partitions again.
+        self._consumer.resume(starts)
         self._pause(x for x in self._lanes.values() if self._draining or x.is_full)
 
     def _on_revoke(self, partitions: Sequence[TopicPartition]) -> None:

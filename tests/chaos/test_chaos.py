@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.mark.kafka
-def test_everything_arrives_once_and_in_order(own_kafka, tmp_path):
+def test_everything_arrives_once_and_in_order(kafka_jars, tmp_path):
     from run import Chaos  # noqa: PLC0415 - its modules lie beside this one
 
     chaos = Chaos(

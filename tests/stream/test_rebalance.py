@@ -62,6 +62,25 @@ def test_a_lost_partition_is_never_committed(bench, script, until):
     assert bench.values() == [b"a"] * len(bench.values())
 
 
+def test_a_partition_that_was_full_when_it_was_lost_is_read_again(bench, script, until):
+    bench.executor.workers = 1
+    bench.publish(*[b"%d" % n for n in range(6)], partition=1)
+
+    def steps():
+        yield from until(lambda: bench.executor.orders)
+        yield from until(lambda: bench.metric("partitions_paused") == 1)
+        (member,) = bench.broker.group("g").topics
+        member.expire()
+        yield from until(lambda: bench.metric("rebalances_total", kind="lost"))
+        for n in range(6):
+            yield from until(lambda: bench.executor.orders)
+            bench.executor.finish(echo)
+            bench.clock.advance(1)  # a refused commit rests a little
+            yield from until(lambda n=n: bench.offset(1) == n + 1)
+
+    bench.runtime().run(until=script(steps))
+
+
 def test_finished_work_of_a_revoked_partition_is_sent_and_committed(
     bench, script, until
 ):
