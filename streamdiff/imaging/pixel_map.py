@@ -1,6 +1,7 @@
 """Where the pixels of one image fall on another."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
@@ -18,7 +19,7 @@ CHECKS = 24
 _INVERSIONS = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PixelMap:
     """Positions on a source image, for every ``step``-th pixel of a target image.
 
@@ -35,7 +36,7 @@ class PixelMap:
     y: NDArray[np.float64]
     step: int
 
-    @property
+    @cached_property
     def jacobian(self) -> NDArray[np.float64]:
         """Return d(source x, y) / d(target x, y) at the nodes; shape (2, 2, gy, gx)."""
         return np.array([np.gradient(v, self.step)[::-1] for v in (self.x, self.y)])
@@ -59,17 +60,33 @@ class PixelMap:
             the nearest node that has both, also beyond the nodes; `None` if no node
             has.
         """
-        jacobian = self.jacobian
-        known = np.isfinite(self.x) & np.isfinite(self.y)
-        known &= np.isfinite(jacobian).all(axis=(0, 1))
-        if not known.any():
+        node = self._nearest_known(x, y)
+        if node is None:
             return None
-        rows, columns = np.nonzero(known)
-        distance = np.hypot(columns * self.step - x, rows * self.step - y)
-        j, i = rows[distance.argmin()], columns[distance.argmin()]
+        j, i = node
         offset = np.array([x - i * self.step, y - j * self.step])
-        affine = jacobian[:, :, j, i]
+        affine = self.jacobian[:, :, j, i]
         return np.array([self.x[j, i], self.y[j, i]]) + affine @ offset, affine
+
+    def _nearest_known(self, x: float, y: float) -> tuple[int, int] | None:
+        """Return row and column of the nearest node with a position and a Jacobian."""
+        height, width = self._known.shape
+        j = int(np.clip(np.rint(y / self.step), 0, height - 1))
+        i = int(np.clip(np.rint(x / self.step), 0, width - 1))
+        if self._known[j, i]:
+            return j, i
+        rows, columns = np.nonzero(self._known)
+        if not rows.size:
+            return None
+        distance = np.hypot(columns * self.step - x, rows * self.step - y)
+        nearest = distance.argmin()
+        return int(rows[nearest]), int(columns[nearest])
+
+    @cached_property
+    def _known(self) -> NDArray[np.bool_]:
+        """Return which nodes have a position and a Jacobian; shape (gy, gx)."""
+        known: NDArray[np.bool_] = np.isfinite(self.x) & np.isfinite(self.y)
+        return known & np.isfinite(self.jacobian).all(axis=(0, 1))
 
     def target_of(self, x: float, y: float) -> tuple[float, float]:
         """Return the target position of a source position [pixel].

@@ -1,5 +1,6 @@
 """The PSF of an exposure that has been resampled."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from streamdiff.imaging.lanczos import weigh, weight_table
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import Area, CoaddPsf, ConstantPsf, GridPsf, Psf, PsfComponent
-from streamdiff.model.psf import shift_stamp
+from streamdiff.model.psf import shift_matrix
 
 NODES = 5
 # Sub-pixel positions, per axis, over which the effect of resampling is averaged.
@@ -51,15 +52,33 @@ def warp_psf(
     among the old ones: it is exact for a pure shift, where that is the same
     everywhere, and the mean over sub-pixel positions elsewhere.
     """
-    if isinstance(psf, CoaddPsf):
-        return _warp_parts(psf, pixel_map, shape, order)
-    return _warp_smooth(psf, pixel_map, shape, order)
+    if not isinstance(psf, CoaddPsf):
+        return _warp_smooth([psf], pixel_map, shape, order)[0]
+    everywhere, partial = _parts(psf, pixel_map, shape)
+    if not (everywhere or partial):
+        return _warp_smooth([psf], pixel_map, shape, order)[0]
+    # The mean of what is everywhere is smooth.
+    smooth: list[Psf] = [CoaddPsf(tuple(everywhere))] if everywhere else []
+    psfs = [*smooth, *(component.psf for component in partial)]
+    warped = _warp_smooth(psfs, pixel_map, shape, order)
+    if not partial:
+        return warped[0]
+    if everywhere:
+        weight = sum(component.weight for component in everywhere)
+        whole = PsfComponent(psf=warped[0], weight=weight, area=_around(shape))
+        partial = [whole, *partial]
+    return CoaddPsf(
+        tuple(replace(c, psf=w) for c, w in zip(partial, warped, strict=True))
+    )
 
 
-def _warp_parts(
-    psf: CoaddPsf, pixel_map: PixelMap, shape: tuple[int, int], order: int
-) -> Psf:
-    """Return the PSF of a coadd, warped input by input where these end."""
+def _parts(
+    psf: CoaddPsf, pixel_map: PixelMap, shape: tuple[int, int]
+) -> tuple[list[PsfComponent], list[PsfComponent]]:
+    """Return the inputs that cover the new image, and those that end within it.
+
+    The areas of these are on the new pixels.
+    """
     height, width = shape
     corners = [(x, y) for x in (0, width - 1) for y in (0, height - 1)]
     everywhere, partial = list[PsfComponent](), list[PsfComponent]()
@@ -70,21 +89,8 @@ def _warp_parts(
         if all(area.beyond(*corner) <= 0 for corner in corners):
             everywhere.append(component)
         else:
-            warped = _warp_smooth(component.psf, pixel_map, shape, order)
-            partial.append(replace(component, psf=warped, area=area))
-    if not everywhere:
-        return (
-            CoaddPsf(tuple(partial))
-            if partial
-            else _warp_smooth(psf, pixel_map, shape, order)
-        )
-    # The mean of what is everywhere is smooth.
-    smooth = _warp_smooth(CoaddPsf(tuple(everywhere)), pixel_map, shape, order)
-    if not partial:
-        return smooth
-    weight = sum(component.weight for component in everywhere)
-    whole = PsfComponent(psf=smooth, weight=weight, area=_around(shape))
-    return CoaddPsf((whole, *partial))
+            partial.append(replace(component, area=area))
+    return everywhere, partial
 
 
 def _moved(area: Area, pixel_map: PixelMap) -> Area | None:
@@ -111,17 +117,24 @@ def _around(shape: tuple[int, int]) -> Area:
 
 
 def _warp_smooth(
-    psf: Psf, pixel_map: PixelMap, shape: tuple[int, int], order: int
-) -> ConstantPsf | GridPsf:
+    psfs: Sequence[Psf], pixel_map: PixelMap, shape: tuple[int, int], order: int
+) -> list[Psf]:
+    """Return PSFs that vary smoothly, all resampled at once."""
     fraction = _common_fraction(pixel_map)
     phases = _phases() if fraction is None else [fraction]
+    if fraction is not None and all(isinstance(psf, ConstantPsf) for psf in psfs):
+        stamps = _common_shape([psf.centred_at(0, 0) for psf in psfs])
+        return [ConstantPsf(s) for s in _resampled(stamps, np.eye(2), phases, order)]
     y, x = (np.linspace(0, max(n - 1, 1), NODES) for n in shape)
-    if fraction is not None and isinstance(psf, ConstantPsf):
-        return ConstantPsf(_resampled(psf.stamp, np.eye(2), phases, order))
-    stamps = [[_at_node(psf, pixel_map, u, v, phases, order) for u in x] for v in y]
-    height, width = np.max([s.shape for row in stamps for s in row], axis=0)
-    padded = np.array([[pad_stamp(s, (height, width)) for s in row] for row in stamps])
-    return GridPsf(stamps=padded, x=x, y=y)
+    nodes = [[_at_node(psfs, pixel_map, u, v, phases, order) for u in x] for v in y]
+    size = tuple(np.max([n.shape[1:] for row in nodes for n in row], axis=0).tolist())
+    grids = np.array([[[pad_stamp(s, size) for s in n] for n in row] for row in nodes])
+    return [GridPsf(stamps=grids[:, :, i], x=x, y=y) for i in range(len(psfs))]
+
+
+def _common_shape(stamps: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    height, width = np.max([stamp.shape for stamp in stamps], axis=0).tolist()
+    return np.array([pad_stamp(stamp, (height, width)) for stamp in stamps])
 
 
 def _phases() -> list[tuple[float, float]]:
@@ -142,82 +155,85 @@ def _common_fraction(pixel_map: PixelMap) -> tuple[float, float] | None:
 
 
 def _at_node(
-    psf: Psf,
+    psfs: Sequence[Psf],
     pixel_map: PixelMap,
     x: float,
     y: float,
     phases: list[tuple[float, float]],
     order: int,
 ) -> NDArray[np.float64]:
+    """Return the stamps at a position on the new pixels; shape (n, ky, kx)."""
     local = pixel_map.affine_at(x, y)
     if local is None:
-        return psf.centred_at(0, 0)
+        return _common_shape([psf.centred_at(0, 0) for psf in psfs])
     (old_x, old_y), affine = local
-    return _resampled(psf.centred_at(old_x, old_y), affine, phases, order)
+    stamps = _common_shape([psf.centred_at(old_x, old_y) for psf in psfs])
+    return _resampled(stamps, affine, phases, order)
 
 
 def _resampled(
-    stamp: NDArray[np.float64],
+    stamps: NDArray[np.float64],
     affine: NDArray[np.float64],
     phases: list[tuple[float, float]],
     order: int,
 ) -> NDArray[np.float64]:
-    """Return a stamp as seen by pixels that the affine map places among its own."""
+    """Return stamps as seen by pixels that the affine map places among their own."""
     scale = np.sqrt(abs(np.linalg.det(affine)))
-    ky, kx = (2 * int(np.ceil(side // 2 / scale - 0.1)) + 1 for side in stamp.shape)
+    height, width = stamps.shape[1:]
+    ky, kx = (2 * int(np.ceil(n // 2 / scale - 0.1)) + 1 for n in (height, width))
     dx, dy = np.meshgrid(np.arange(kx) - kx // 2, np.arange(ky) - ky // 2)
     x, y = np.tensordot(affine, np.array([dx, dy]), 1)
-    total = np.zeros((ky, kx))
+    total = np.zeros((len(stamps), ky, kx))
     for u, v in phases:
-        moved = shift_stamp(stamp, u, v)
-        total += _interpolated(moved, x + u, y + v, order)
-    resampled: NDArray[np.float64] = total / total.sum()
+        moved = shift_matrix(height, v) @ stamps @ shift_matrix(width, u).T
+        _add_interpolated(moved, x + u, y + v, order, total)
+    resampled: NDArray[np.float64] = total / total.sum(axis=(1, 2), keepdims=True)
     return resampled
 
 
-def _interpolated(
-    stamp: NDArray[np.float64],
+def _add_interpolated(
+    stamps: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     order: int,
-) -> NDArray[np.float64]:
-    """Return the Lanczos interpolation of a stamp at offsets from its centre."""
-    ky, kx = stamp.shape
+    total: NDArray[np.float64],
+) -> None:
+    """Add the Lanczos interpolation of stamps at offsets from their centre."""
+    ky, kx = stamps.shape[1:]
     margin = order + 1
-    # Beyond its border the stamp is 0, and stays so however far out.
+    # Beyond its border a stamp is 0, and stays so however far out.
     columns = np.clip(x + kx // 2 + margin, order - 1, kx + 2 * margin - order - 1)
     rows = np.clip(y + ky // 2 + margin, order - 1, ky + 2 * margin - order - 1)
-    interpolated = np.empty(x.shape)
     _interpolate(
-        np.pad(stamp, margin),
+        np.pad(stamps, ((0, 0), (margin, margin), (margin, margin))),
         columns.ravel(),
         rows.ravel(),
         weight_table(order),
         (0,) * (2 * order),
-        interpolated.ravel(),
+        total.reshape(len(stamps), -1),
     )
-    return interpolated
 
 
 @compiled
 def _interpolate(
-    stamp: NDArray[np.float64],
+    stamps: NDArray[np.float64],
     columns: NDArray[np.float64],
     rows: NDArray[np.float64],
     table: NDArray[np.float32],
     taps: tuple[int, ...],
-    values: NDArray[np.float64],
+    totals: NDArray[np.float64],
 ) -> None:
     wx, wy = np.empty(len(taps), np.float32), np.empty(len(taps), np.float32)
     before = len(taps) // 2 - 1
-    for i in range(values.size):
+    for i in range(columns.size):
         column, row = int(columns[i]), int(rows[i])
         weigh(table, columns[i] - column, taps, wx)
         weigh(table, rows[i] - row, taps, wy)
-        total = 0.0
-        for a in range(len(taps)):
-            line = 0.0
-            for b in range(len(taps)):
-                line += wx[b] * stamp[row - before + a, column - before + b]
-            total += wy[a] * line
-        values[i] = total
+        for n in range(len(stamps)):
+            total = 0.0
+            for a in range(len(taps)):
+                line = 0.0
+                for b in range(len(taps)):
+                    line += wx[b] * stamps[n, row - before + a, column - before + b]
+                total += wy[a] * line
+            totals[n, i] += total
