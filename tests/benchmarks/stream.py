@@ -106,6 +106,7 @@ class Bench:
 
 def bare_pipeline(config: Path, events, counter) -> None:
     """Process events one after the other, without a stream, for ever."""
+    sys.path.insert(0, str(config.parent / "plugin"))  # as the services have it
     handler = make_handler(load(config, {}))
     for number in count():
         event = events[number % len(events)]
