@@ -22,6 +22,8 @@ from streamdiff.testing.stream import (
 )
 
 AT_ONCE = Backoff(first_s=0.0)
+# not at once: an emitter that tries without a pause leaves the poll thread no time
+SOON = Backoff(first_s=0.001, longest_s=0.01)
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Bench:
             "group": "g",
             "poll_timeout_s": 0.001,
             "work_backoff": AT_ONCE,
-            "send_backoff": AT_ONCE,
+            "send_backoff": SOON,
             "dead_letter_limit": DeadLetterLimit(ratio=1, consecutive=0),
         }
         return Runtime(
