@@ -9,11 +9,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from streamdiff.app.progress import Progress
 
@@ -26,9 +30,25 @@ def shown_progress(console: Console) -> Iterator[Progress]:
     if not console.is_terminal:
         yield _Lines(stderr=console.stderr)
         return
-    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Bars(TextColumn("{task.description:10}"), *columns, console=console) as bars:
+    columns = (
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console) as bars:
         yield _Bars(bars)
+
+
+class _Rate(ProgressColumn):
+    """How many steps are done in a minute."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{60 * speed:.3g}/min")
 
 
 @dataclass(slots=True)

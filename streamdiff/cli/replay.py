@@ -124,23 +124,20 @@ def command(
     console = Console(stderr=as_json)
     settings, registry = _settings(config, workers), find_plugins()
     decoding = Decoding(decoders=wiring.event_decoders(settings, registry))
+    selection = Selection(
+        visits=frozenset(visits),
+        detectors=frozenset(detectors),
+        bands=frozenset(bands),
+        since=since,
+        until=until,
+    )
     if to is not None:
         rewriting = Rewriting(times=new_times, id_suffix=new_ids)
-        _send(console, settings, logs, decoding, speed, rewriting)
+        _send(console, settings, logs, decoding, speed, selection, rewriting)
         return 0
     if speed is not None or new_times or new_ids:
         raise ConfigError("--speed, --new-times and --new-ids need --to kafka")
-    events = EventLog.at(
-        logs,
-        decoding,
-        Selection(
-            visits=frozenset(visits),
-            detectors=frozenset(detectors),
-            bands=frozenset(bands),
-            since=since,
-            until=until,
-        ),
-    )
+    events = EventLog.at(logs, decoding, selection)
     injection = None if inject is None else parse_injection(inject)
     rules = Rules(tolerances=tuple(map(Tolerance.parse, tolerances)))
     log.configure(level="warning")
@@ -155,10 +152,15 @@ def command(
         )
         for name, side in sides.items()
     }
-    curves = {name: completeness(read_recovery(out / name)) for name in sides}
+    in_magnitudes = injection is not None and injection.scale == "mag"
+    curves = {
+        name: completeness(read_recovery(out / name), magnitudes=in_magnitudes)
+        for name in sides
+    }
     if injection is not None:
         named = {name or "replay": bins for name, bins in curves.items()}
-        write_whole(out / "completeness.png", completeness_picture(named))
+        picture = completeness_picture(named, magnitudes=in_magnitudes)
+        write_whole(out / "completeness.png", picture)
     found = {
         title: _compared(a, b, rules, out / "pictures" if pictures else None)
         for title, a, b in _pairs(out, list(sides), against)
@@ -171,7 +173,8 @@ def command(
         for name, made in replays.items():
             console.print(_summary(name, made))
             if curves[name]:
-                console.print(_table(name, curves[name]))
+                brightness = "AB magnitude" if in_magnitudes else "ideal S/N"
+                console.print(_table(name, curves[name], brightness))
         for title, comparison in found.items():
             console.rule(title)
             print_comparison(comparison)
@@ -251,9 +254,10 @@ def _send(
     logs: Sequence[Path],
     decoding: Decoding,
     speed: float | None,
+    selection: Selection,
     rewriting: Rewriting,
 ) -> None:
-    events = EventLog.at(logs, decoding, Selection())
+    events = EventLog.at(logs, decoding, selection)
     n_records = sum(1 for path in events.files for _ in read_log(path))
     producer = kafka_transport(settings).producer()
     sending = Sending(
@@ -263,6 +267,7 @@ def _send(
         clock=SystemClock(),
         sleep=time.sleep,
         speed=speed,
+        selection=selection,
         rewriting=rewriting,
     )
     try:
@@ -283,9 +288,9 @@ def _summary(name: str, made: Replay) -> str:
     return f"{of}{ended}; {made.n_alerts} alerts in {made.directory}"
 
 
-def _table(name: str, bins: Sequence[CompletenessBin]) -> Table:
+def _table(name: str, bins: Sequence[CompletenessBin], brightness: str) -> Table:
     table = Table(title=f"Injected sources{f' of {name}' if name else ''}", box=None)
-    headings = ("ideal S/N", "injected", "found", "completeness", "flux / true", "pull")
+    headings = (brightness, "injected", "found", "completeness", "flux / true", "pull")
     for heading in headings:
         table.add_column(heading, justify="right")
     for b in bins:
@@ -310,7 +315,7 @@ def _told(
             "n_alerts": made.n_alerts,
             "injected": [
                 {
-                    "snr": [b.low, _finite(b.high)],
+                    "brightness": [b.low, _finite(b.high)],
                     "n": b.n,
                     "n_found": b.n_found,
                     "flux_ratio": _finite(b.flux_ratio),

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from streamdiff.app.output import RECOVERY_SUFFIX
 from streamdiff.imaging.noise import robust_std
+from streamdiff.imaging.quality import AB_NANOJANSKY
 
-# Edges of the bins of the ideal signal over noise.
-SNR_EDGES = (0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 15.0, 20.0, 30.0, 60.0, np.inf)
+# Width of the bins of magnitudes, and edges of those of signal over noise.
+_MAGNITUDES = 0.5
+SNR_EDGES = (1e-3, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 15.0, 20.0, 30.0, 60.0, np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class CompletenessBin:
     Attributes
     ----------
     low, high : float
-        Ideal signal over noise in the science image.
+        Ideal signal over noise in the science image, or AB magnitudes.
     n, n_found : int
     flux_ratio : float
         Median of measured over true flux, at the true positions; NaN for none.
@@ -66,14 +68,29 @@ _BOOLEANS = ("True", "False")
 
 
 def completeness(
-    recovery: Mapping[str, NDArray[np.float64]],
+    recovery: Mapping[str, NDArray[np.float64]], *, magnitudes: bool = False
 ) -> tuple[CompletenessBin, ...]:
-    """Return the bins that have sources, faint ones first."""
+    """Return the bins that have sources, in the order of their numbers.
+
+    Parameters
+    ----------
+    recovery : mapping of str to ndarray
+        What `read_recovery` returns.
+    magnitudes : bool
+        Whether bins are of AB magnitudes, for fluxes in nJy, instead of signal over
+        noise.
+    """
     if not recovery:
         return ()
-    which = np.digitize(recovery["snr"], SNR_EDGES) - 1
+    edges: NDArray[np.float64] = np.array(SNR_EDGES)
+    brightness = recovery["snr"]
+    if magnitudes:
+        brightness = AB_NANOJANSKY - 2.5 * np.log10(recovery["flux"])
+        first, last = np.floor(brightness.min()), np.ceil(brightness.max())
+        edges = np.arange(first, last + 2 * _MAGNITUDES, _MAGNITUDES)
+    which = np.digitize(brightness, edges) - 1
     return tuple(
-        _bin(SNR_EDGES[i], SNR_EDGES[i + 1], recovery, which == i)
+        _bin(float(edges[i]), float(edges[i + 1]), recovery, which == i)
         for i in np.unique(which).tolist()
     )
 
@@ -103,18 +120,17 @@ def _bin(
 
 
 def completeness_picture(
-    curves: Mapping[str, Sequence[CompletenessBin]],
+    curves: Mapping[str, Sequence[CompletenessBin]], *, magnitudes: bool = False
 ) -> bytes:
-    """Return a PNG of the completeness against signal over noise, one curve a name."""
+    """Return a PNG of the completeness against brightness, one curve a name."""
     # What draws no picture is not to wait for matplotlib.
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     for name, bins in curves.items():
-        middle = [np.sqrt(max(b.low, 1.0) * min(b.high, 2 * b.low + 2)) for b in bins]
         axes.errorbar(
-            middle,
+            [(b.low + min(b.high, 2 * b.low)) / 2 for b in bins],
             [b.completeness for b in bins],
             yerr=[b.error for b in bins],
             marker="o",
@@ -122,8 +138,10 @@ def completeness_picture(
             label=f"{name} ({_total(bins)} sources)",
         )
     axes.set(
-        xscale="log",
-        xlabel="ideal signal over noise in the science image",
+        xscale="linear" if magnitudes else "log",
+        xlabel="AB magnitude"
+        if magnitudes
+        else "ideal signal over noise in the science image",
         ylabel="part of the injected sources that is found",
         ylim=(-0.03, 1.03),
     )

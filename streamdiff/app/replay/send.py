@@ -1,11 +1,12 @@
 """Archived records into the topics of a cluster, with the spacing that they had."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from streamdiff.adapters.avro.events import encode_event
 from streamdiff.app.decoding import Decoding
+from streamdiff.app.replay.events import Selection
 from streamdiff.app.topics import Topics
 from streamdiff.errors import UndecodableError
 from streamdiff.model import TemplateUpdate, VisitReady
@@ -46,6 +47,8 @@ class Sending:
         Waits for a number of seconds.
     speed : float or None
         How much faster than they were recorded; `None` for as fast as possible.
+    selection : Selection
+        Of visits; template updates are all sent.
     rewriting : Rewriting
     """
 
@@ -55,6 +58,7 @@ class Sending:
     clock: Clock
     sleep: Callable[[float], None]
     speed: float | None = None
+    selection: Selection = field(default_factory=Selection)
     rewriting: Rewriting = Rewriting()
 
     def send(
@@ -112,22 +116,26 @@ class Sending:
         same = OutgoingRecord(
             topic=topic, key=record.key, value=record.value, headers=record.headers
         )
-        if self.rewriting == Rewriting():
+        if self.rewriting == Rewriting() and self.selection == Selection():
             return same
         try:
             (event,) = self.decoding.events(record)
         except (UndecodableError, ValueError):
             # What is no event of its own stays as it is, poison included.
             return same
+        if isinstance(event, VisitReady) and not self.selection.takes(event):
+            return None
+        if self.rewriting == Rewriting():
+            return same
         return replace(same, value=encode_event(self._rewritten(event)), headers=())
 
     def _topic(self, record: ConsumedRecord) -> str | None:
-        topics = (self.topics.visit_ready, self.topics.template_update)
-        kinds = (topic.removeprefix(self.topics.prefix) for topic in topics)
-        return next(
-            (t for t, k in zip(topics, kinds, strict=True) if record.topic.endswith(k)),
-            None,
-        )
+        # The log may be of topics with another prefix.
+        if record.topic.endswith("visit-ready"):
+            return self.topics.visit_ready
+        if record.topic.endswith("template-update"):
+            return self.topics.template_update
+        return None
 
     def _rewritten(
         self, event: VisitReady | TemplateUpdate

@@ -4,6 +4,7 @@ import pytest
 
 from streamdiff.adapters.avro.events import decode_event
 from streamdiff.app.decoding import Decoding
+from streamdiff.app.replay.events import Selection
 from streamdiff.app.replay.send import Rewriting, Sending
 from streamdiff.app.topics import Topics
 from streamdiff.ports import ConsumedRecord
@@ -87,3 +88,20 @@ def test_poison_is_sent_as_it_was(sending, sent, record):
     rewriting = Rewriting(id_suffix="-again")
     replace(sending, rewriting=rewriting).send([record(b"poison")], lambda n: None)
     assert sent.records[0].value == b"poison"
+
+
+def test_chosen_visits_alone_are_sent_and_all_updates(sending, sent, logged):
+    chosen = Selection(visits=frozenset({999}))
+    assert replace(sending, selection=chosen).send(logged, lambda n: None) == 1
+    assert sent.records[0].topic == "other.template-update"
+    all_of_them = Selection(visits=frozenset({7}))
+    assert replace(sending, selection=all_of_them).send(logged, lambda n: None) == 3
+
+
+def test_a_shadow_can_be_fed(sending, sent, logged):
+    shadow = Topics("streamdiff.shadow.", "streamdiff.")
+    replace(sending, topics=shadow).send(logged, lambda n: None)
+    assert {r.topic for r in sent.records} == {
+        "streamdiff.visit-ready",
+        "streamdiff.template-update",
+    }
