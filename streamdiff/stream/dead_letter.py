@@ -41,7 +41,7 @@ def dead_letter(
         "partition": str(record.partition),
         "offset": str(record.offset),
         "stage": failure.stage,
-        "reason": failure.reason.value,
+        "reason": str(failure.reason),
         "error_class": failure.error_class,
         "error_message": short_message(failure.message),
         "traceback": _tail(failure.traceback, MAX_TRACEBACK_BYTES),
