@@ -14,12 +14,22 @@ from streamdiff.app.wiring import (
     comparison,
     exposure_source,
     plugin_names,
+    residual_gate,
 )
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError, UnprocessableError
-from streamdiff.model import Coadd, Exposure, Skip, Template, TemplateId, VisitReady
+from streamdiff.model import (
+    Coadd,
+    Difference,
+    Exposure,
+    Skip,
+    Template,
+    TemplateId,
+    VisitReady,
+)
 from streamdiff.pipeline.cover import template_on_grid
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.gate import ResidualGate
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.stage import StageCalls, checked_coadd, checked_warp
 from streamdiff.plugins import Registry
@@ -42,6 +52,8 @@ class Workbench:
         self, science: Path, template: Path, *, catalogue: Path | None = None
     ) -> VisitResult:
         """Return the difference of two files; the template may have another WCS.
+
+        One that leaves much of stars is as good as any other here: see `problem`.
 
         Parameters
         ----------
@@ -67,7 +79,17 @@ class Workbench:
         def cover(exposure: Exposure) -> Template:
             return template_on_grid(sky, exposure, warper)
 
-        return comparison(self.settings, self.registry).run(event, image, cover, calls)
+        compared = replace(
+            comparison(self.settings, self.registry), gate=ResidualGate()
+        )
+        return compared.run(event, image, cover, calls)
+
+    def problem(self, difference: Difference) -> str:
+        """Return why the service would fail a visit with such a difference.
+
+        Empty if it would not.
+        """
+        return residual_gate(self.settings).problem(difference)
 
     def coadd(
         self, paths: Sequence[Path], template_id: TemplateId, like: Path | None

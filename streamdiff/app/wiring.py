@@ -201,12 +201,18 @@ def comparison(settings: Settings, registry: Registry) -> Comparison:
         **{kind: build_chosen(settings, registry, kind) for kind in kinds},
         search=search(settings, registry),
         rescale=variance_rescaling(settings),
-        gate=ResidualGate(
-            max_mean=pipeline.max_residual_mean, max_stdev=pipeline.max_residual_stdev
-        ),
+        gate=residual_gate(settings),
         min_template_coverage=pipeline.min_template_coverage,
         flux_scale=FluxScale(pipeline.flux_scale),
         provenance=provenance(settings, registry),
+    )
+
+
+def residual_gate(settings: Settings) -> ResidualGate:
+    """Return what differences may leave of stars."""
+    pipeline = settings.pipeline
+    return ResidualGate(
+        max_mean=pipeline.max_residual_mean, max_stdev=pipeline.max_residual_stdev
     )
 
 

@@ -12,7 +12,6 @@ from streamdiff.app.single import Workbench
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
 from streamdiff.errors import UnprocessableError
-from streamdiff.pipeline.gate import BadDifferenceError
 from streamdiff.pipeline.result import VisitResult
 
 
@@ -40,17 +39,15 @@ def command(
     """Subtract TEMPLATE, which may have another WCS, from SCIENCE."""
     settings = _with_subtractor(read_settings(config), name)
     bench = Workbench(settings=settings, registry=find_plugins())
-    try:
-        result = bench.subtract(science, template, catalogue=catalogue)
-    except BadDifferenceError as err:
-        _write(output, err.result, alerts=None, qa=qa)
-        raise
+    result = bench.subtract(science, template, catalogue=catalogue)
     if result.products is None:
         raise UnprocessableError(
             f"{science}: skipped: {result.reason}: {result.detail}"
         )
     _write(output, result, alerts=alerts, qa=qa)
     click.echo(_summary(output, result))
+    if problem := bench.problem(result.products.images.difference):
+        click.echo(f"streamdiff: warning: {problem}", err=True)
 
 
 def _with_subtractor(settings: Settings, name: str | None) -> Settings:

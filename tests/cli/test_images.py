@@ -58,6 +58,21 @@ def test_the_matching_is_told_on_request(run, images, tmp_path):
         assert hdus[0].header["N_CATALOGUE_STARS"] == 2
 
 
+def test_a_difference_that_leaves_much_of_stars_is_written_with_a_warning(
+    run, images, tmp_path
+):
+    strict = tmp_path / "strict.toml"
+    strict.write_text("[pipeline]\nmax_residual_mean = 1e-6\n")
+    end = run(
+        *("subtract", images["science"], images["epoch1"], "-o", tmp_path / "d.fits"),
+        *("-c", strict, "--alerts", tmp_path / "a.avro"),
+    )
+    assert end.code == 0
+    assert "warning" in end.err
+    assert "max_residual_mean" in end.err
+    assert list(read_alerts(tmp_path / "a.avro"))
+
+
 def test_the_subtraction_plugin_can_be_named(run, images, tmp_path):
     end = run(
         *("subtract", images["science"], images["epoch1"], "-o", tmp_path / "d.fits"),
