@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamdiff.adapters.archive.verify import is_open
-from streamdiff.adapters.avro.events import RECORD_OF_TOPIC, decode_event, encode_event
+from streamdiff.adapters.avro.events import decode_event, encode_event
 from streamdiff.adapters.event_log import log_files, read_log
 from streamdiff.app.decoding import Decoding
 from streamdiff.errors import UndecodableError
@@ -80,7 +80,7 @@ class EventLog:
         What can not be decoded was a dead letter, and is passed over.
         """
         seen: set[str] = set()
-        for record in self._records("visitReady"):
+        for record in self._records("visit-ready"):
             try:
                 events = self.decoding.events(record)
             except UndecodableError:
@@ -98,7 +98,7 @@ class EventLog:
     def templates_used(self) -> Mapping[str, Sequence[TemplateUse]]:
         """Return which versions the visit of each event id was compared with."""
         used: dict[str, Sequence[TemplateUse]] = {}
-        for record in self._records("visitProcessed"):
+        for record in self._records("visit-processed"):
             try:
                 report = decode_event(record)
             except UndecodableError:
@@ -107,11 +107,11 @@ class EventLog:
                 used[report.event_id] = report.templates
         return used
 
-    def _records(self, kind: str) -> Iterator[ConsumedRecord]:
-        name = next(n for n, record in RECORD_OF_TOPIC.items() if record == kind)
+    def _records(self, topic: str) -> Iterator[ConsumedRecord]:
+        """Yield the records of a topic, whatever its prefix."""
         for file in self.files:
             for record in read_log(file, allow_cut=is_open(file)):
-                if record.topic.endswith(name):
+                if record.topic.endswith(topic):
                     yield record
 
 
