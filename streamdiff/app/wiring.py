@@ -15,7 +15,7 @@ from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.tiles import read_tiles
 from streamdiff.adapters.spool import spool
 from streamdiff.adapters.template_store import FsspecTemplateStore, Keep
-from streamdiff.config import Settings
+from streamdiff.config import InjectionSettings, Settings
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
@@ -132,7 +132,7 @@ def check(settings: Settings, registry: Registry) -> None:
     template_store(settings)
     sky_map(settings)
     flavours(settings, registry)
-    injection(settings)
+    injection(settings.injection)
     filters(settings, registry)
     for kind in SINGLE_KINDS:
         build_chosen(settings, registry, kind)
@@ -331,13 +331,13 @@ def visit_pipeline(
         exposures=exposure_source(settings, registry, files),
         templates=templates,
         comparison=comparison(settings, registry),
-        injection=injection(settings),
+        injection=injection(settings.injection),
         plugin_names=plugin_names(settings),
         monotonic=time.monotonic,
     )
 
 
-def injection(settings: Settings) -> Injection | None:
+def injection(chosen: InjectionSettings) -> Injection | None:
     """Return which sources are injected; `None` for none.
 
     Raises
@@ -345,7 +345,6 @@ def injection(settings: Settings) -> Injection | None:
     ConfigError
         If there are no such sources.
     """
-    chosen = settings.injection
     if not chosen.fraction:
         return None
     values = chosen.model_dump() | {"scale": Scale(chosen.scale)}

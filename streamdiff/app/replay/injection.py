@@ -1,8 +1,9 @@
 """What ``--inject`` means, such as ``n=50,snr=3:30,seed=7``."""
 
+from streamdiff.app.wiring import injection
 from streamdiff.config import InjectionSettings
 from streamdiff.errors import ConfigError
-from streamdiff.pipeline.inject import Injection, Scale
+from streamdiff.pipeline.inject import Scale
 
 EXAMPLE = "n=50,snr=3:30,seed=7"
 
@@ -36,11 +37,11 @@ def parse_injection(text: str) -> InjectionSettings:
             ) from err
     try:
         settings = InjectionSettings.model_validate(fields)
-        Injection(**settings.model_dump() | {"scale": Scale(settings.scale)})
-    except ValueError as err:
+        injection(settings)
+    except (ConfigError, ValueError) as err:
         raise ConfigError(f"--inject {text}: {_first_line(err)}") from err
     return settings
 
 
-def _first_line(err: ValueError) -> str:
+def _first_line(err: Exception) -> str:
     return str(err).splitlines()[0]
