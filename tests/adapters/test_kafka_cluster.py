@@ -47,16 +47,17 @@ class TestStaticMembers:
     """A member that leaves keeps its partitions for its next incarnation."""
 
     def test_a_restart_moves_no_partition(self, kafka, topic):
-        first, second = (
-            Member(kafka.transport(**{"group.instance.id": name}), topic, f"{topic}.g")
-            for name in ("one", "two")
-        )
-        first.poll_until(lambda: len(second.starts) == 1, others=[second])
+        def join(name):
+            transport = kafka.transport(**{"group.instance.id": name})
+            return Member(transport, topic, f"{topic}.g")
+
+        first = join("one")
+        first.poll_until(lambda: len(first.starts) == 3)
+        second = join("two")
+        second.poll_until(lambda: second.starts, others=[first])
         kept, moved = set(second.starts), len(first.revoked)
         second.consumer.close()
-        again = Member(
-            kafka.transport(**{"group.instance.id": "two"}), topic, f"{topic}.g"
-        )
+        again = join("two")
         again.poll_until(lambda: again.starts, others=[first])
         assert set(again.starts) == kept
         assert len(first.revoked) == moved

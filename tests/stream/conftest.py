@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,6 +25,8 @@ from streamdiff.testing.stream import (
 AT_ONCE = Backoff(first_s=0.0)
 # not at once: an emitter that tries without a pause leaves the poll thread no time
 SOON = Backoff(first_s=0.001, longest_s=0.01)
+# The emitter is a thread: steps of a script say nothing of how far it has come.
+_HOPELESS_S = 60.0
 
 
 @dataclass
@@ -114,11 +117,11 @@ class Script:
 
 
 def _until(condition):
-    for _ in range(3000):
-        if condition():
-            return
+    deadline_s = time.monotonic() + _HOPELESS_S
+    while not condition():
+        if time.monotonic() > deadline_s:
+            pytest.fail("it does not come true")
         yield
-    pytest.fail("it does not come true")
 
 
 @pytest.fixture
