@@ -12,6 +12,7 @@ from streamdiff.app.output import ResultFiles
 from streamdiff.app.reports import Reporter
 from streamdiff.model import (
     Alert,
+    Outcome,
     Reason,
     Skip,
     TemplateUpdate,
@@ -84,7 +85,7 @@ class EventHandler:
     def _visit(self, event: VisitReady, order: WorkOrder) -> Finished:
         self.reporter.observers.visit_started(event)
         try:
-            result = self._stale(event, order.record) or self.visits(event)
+            result = self._skipped_unseen(event, order) or self.visits(event)
         except BadDifferenceError as err:
             self.results.keep(err.result)
             raise
@@ -101,7 +102,22 @@ class EventHandler:
                 "detector": event.detector,
                 "n_alerts": len(result.alerts),
             },
+            processed_ids=(event.event_id,)
+            if result.outcome is Outcome.PROCESSED
+            else (),
         )
+
+    def _skipped_unseen(
+        self, event: VisitReady, order: WorkOrder
+    ) -> VisitResult | None:
+        """Return the result of a visit that is not worked on, if it is one."""
+        if event.event_id in order.recent:
+            detail = (
+                f"the event {event.event_id} was processed a short while ago; "
+                "to process a visit again, publish it with another event_id"
+            )
+            return VisitResult.skipped(event, Skip(Reason.DUPLICATE_VISIT, detail))
+        return self._stale(event, order.record)
 
     def _stale(self, event: VisitReady, record: ConsumedRecord) -> VisitResult | None:
         age_s = self.reporter.clock.time() - record.timestamp_ms / 1000
@@ -156,6 +172,7 @@ def _joined(answers: Sequence[Finished]) -> Finished:
         outcome=answers[-1].outcome if answers else None,
         reason=answers[-1].reason if answers else None,
         log={"n_events": len(answers)},
+        processed_ids=tuple(id_ for answer in answers for id_ in answer.processed_ids),
     )
 
 

@@ -22,10 +22,13 @@ class WorkOrder:
     record : ConsumedRecord
     attempt : int
         1 for the first try, counted across restarts of the process.
+    recent : frozenset of str
+        Ids of events of its partition that were processed a short while ago.
     """
 
     record: ConsumedRecord
     attempt: int
+    recent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Finished:
         Time spent in each stage [s].
     log : mapping of str to LogValue
         Fields for the one log line on this event.
+    processed_ids : tuple of str
+        Ids of the events that this answers in full.
     """
 
     records: tuple[OutgoingRecord, ...] = ()
@@ -51,6 +56,7 @@ class Finished:
     reason: Reason | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     log: Mapping[str, LogValue] = field(default_factory=dict)
+    processed_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,7 @@ class Dispatcher:
         if unit.lane.closed or work is None or work.finished is None:
             return
         unit.lane.work = None
+        unit.lane.recent.add(work.finished.processed_ids)
         if not self._commits_with_records:
             self._ledger.note(unit.lane.partition, unit.point)
         self._tell(work, work.finished)
@@ -180,7 +181,7 @@ class Dispatcher:
         work.phase = Phase.RUNNING
         self._running += 1
         future = self._executor.submit(
-            WorkOrder(record=work.record, attempt=work.attempt),
+            WorkOrder(record=work.record, attempt=work.attempt, recent=lane.recent.ids),
             timeout_s=self._settings.topics[work.record.topic],
         )
         work.future = future

@@ -13,6 +13,7 @@ from streamdiff.ports import (
     TopicPartition,
 )
 from streamdiff.stream.offsets import attempts_made
+from streamdiff.stream.recent import RecentEvents
 
 DEPTH = 2  # undispatched events; more would only be fetched again after a rebalance
 
@@ -77,6 +78,7 @@ class Lane:
     paused : bool
     turn : int
         When it was last served, to serve all in turn.
+    recent : RecentEvents
     """
 
     def __init__(self, partition: TopicPartition, start: CommitPoint | None) -> None:
@@ -86,6 +88,7 @@ class Lane:
         self.closed = False
         self.paused = False
         self.turn = 0
+        self.recent = RecentEvents()
         self._start = start
 
     @property

@@ -1,8 +1,9 @@
 """Records of a log through an executor, without a stream: as fast as it works."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 
 from streamdiff.ports import (
     ConsumedRecord,
@@ -12,6 +13,7 @@ from streamdiff.ports import (
     TopicPartition,
     WorkOrder,
 )
+from streamdiff.stream.recent import RecentEvents
 
 # Records that are read ahead, so that every worker finds a partition of its own.
 LOOK_AHEAD = 1000
@@ -53,7 +55,9 @@ def replayed(
             record = queue.take()
             if record is None:
                 break
-            order = WorkOrder(record=record, attempt=1)
+            order = WorkOrder(
+                record=record, attempt=1, recent=queue.recent(record.topic_partition)
+            )
             in_work[executor.submit(order, timeout_s=timeout_s)] = order
         if not in_work:
             return
@@ -62,10 +66,10 @@ def replayed(
             order, result = in_work.pop(future), future.result()
             again = isinstance(result, Failure) and result.retryable
             if again and order.attempt < max_attempts:
-                order = WorkOrder(record=order.record, attempt=order.attempt + 1)
+                order = replace(order, attempt=order.attempt + 1)
                 in_work[executor.submit(order, timeout_s=timeout_s)] = order
                 continue
-            queue.release(order.record.topic_partition)
+            queue.release(order.record.topic_partition, result)
             yield order.record, result
 
 
@@ -77,6 +81,7 @@ class _Queue:
         self._waiting: dict[TopicPartition, deque[ConsumedRecord]] = {}
         self._n_waiting = 0
         self._busy: set[TopicPartition] = set()
+        self._recent: dict[TopicPartition, RecentEvents] = defaultdict(RecentEvents)
 
     def take(self) -> ConsumedRecord | None:
         """Return a record of a partition that has none in work, if there is one."""
@@ -91,9 +96,15 @@ class _Queue:
         self._busy.add(free)
         return record
 
-    def release(self, partition: TopicPartition) -> None:
+    def recent(self, partition: TopicPartition) -> frozenset[str]:
+        """Return the ids of events of a partition that were processed last."""
+        return self._recent[partition].ids
+
+    def release(self, partition: TopicPartition, result: Finished | Failure) -> None:
         """Let the next record of a partition be taken."""
         self._busy.remove(partition)
+        if isinstance(result, Finished):
+            self._recent[partition].add(result.processed_ids)
 
     def _fill(self) -> None:
         while self._n_waiting < LOOK_AHEAD:

@@ -100,8 +100,10 @@ def handle(reporter, record):
             results=kept,
             stale_after_s=stale_after_s,
         )
-        attempt = order.pop("attempt", 1)
-        return handler(WorkOrder(record=record(content, **order), attempt=attempt))
+        attempt, recent = order.pop("attempt", 1), order.pop("recent", frozenset())
+        return handler(
+            WorkOrder(record=record(content, **order), attempt=attempt, recent=recent)
+        )
 
     return run
 
@@ -171,6 +173,26 @@ def test_a_visit_that_is_too_old_is_skipped_unseen(
     answer = handle(visit(), visits, stale_after_s=limit_s, timestamp_ms=timestamp_ms)
     assert (answer.reason is Reason.STALE) is is_skipped
     assert bool(visits.asked) is not is_skipped
+
+
+def test_an_event_that_was_processed_already_is_skipped_unseen(handle, visit):
+    first = handle(visit())
+    assert first.processed_ids == ("visit-7",)
+    visits = Visits()
+    again = handle(visit(), visits, recent=frozenset(first.processed_ids))
+    (report,) = again.records
+    told = decode_event(report)
+    assert (told.outcome, told.reason) == (Outcome.SKIPPED, Reason.DUPLICATE_VISIT)
+    assert "visit-7" in told.detail
+    assert not visits.asked
+    assert again.processed_ids == ()
+    assert handle(visit(event_id="new"), recent=again.processed_ids).records
+
+
+def test_a_visit_that_was_skipped_may_come_again(handle, visit, clock):
+    timestamp_ms = int((clock.now - 100) * 1000)
+    answer = handle(visit(), stale_after_s=1.0, timestamp_ms=timestamp_ms)
+    assert answer.processed_ids == ()
 
 
 def test_a_record_without_a_time_is_never_stale(handle, visit):
