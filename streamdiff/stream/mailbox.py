@@ -11,8 +11,10 @@ class Mailbox:
     it needs a lock.
     """
 
+    # No `SimpleQueue`: that of CPython 3.11 waits for ever where a thread that finds it
+    # unlocked and empty is held up for longer than its timeout.
     def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._calls: queue.Queue[Callable[[], None]] = queue.Queue()
 
     def post(self, call: Callable[[], None]) -> None:
         """Leave a call; from any thread."""

@@ -1,5 +1,6 @@
 """Retry, limits, commit points, dead letters: the small parts."""
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -16,6 +17,7 @@ from streamdiff.model import Reason
 from streamdiff.ports import CommitPoint, ConsumedRecord, Failure
 from streamdiff.stream.dead_letter import dead_letter
 from streamdiff.stream.limits import DeadLetterCount, DeadLetterLimit
+from streamdiff.stream.mailbox import Mailbox
 from streamdiff.stream.offsets import attempts_made, with_attempt
 from streamdiff.stream.retry import Backoff
 from streamdiff.stream.settings import RuntimeSettings
@@ -175,3 +177,13 @@ def test_an_error_becomes_a_failure(error, reason, retryable):
     told = Failure.of(error)
     assert (told.reason, told.retryable) == (reason, retryable)
     assert told.error_class == type(error).__name__
+
+
+def test_a_wait_for_mail_ends_however_short_it_is():
+    # queue.SimpleQueue of CPython 3.11 does not come back from this.
+    mailbox, read = Mailbox(), []
+    for n in range(1000):
+        mailbox.wait(1e-6)
+        mailbox.post(partial(read.append, n))
+        mailbox.deliver()
+    assert read == list(range(1000))

@@ -232,7 +232,7 @@ def _in_time(step: str, call: Callable[[], object]) -> None:
     group is away, and may not notice that it is there again (its issues 5456, 5511;
     seen with 2.16 when connections were refused for 20 s).
     """
-    answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    answers: queue.Queue[BaseException | None] = queue.Queue()
 
     def run() -> None:
         try:
