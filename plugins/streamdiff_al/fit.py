@@ -15,12 +15,37 @@ from scipy.signal import fftconvolve
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.cutout import Cutout
-from streamdiff_al.local_terms import as_planes, times_planes
+from streamdiff_al.local_terms import as_planes, expanded, times_planes
 from streamdiff_al.normal_equations import NormalEquations
 
 # Many terms cost the square of their number: beyond this order they are summed as
 # planes, where a candidate's square is a small part of the image's side.
 _EXACT_ORDER, _SMALL_PART = 1, 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sums:
+    """What one candidate adds to the normal equations; q rows of its design.
+
+    Attributes
+    ----------
+    matrix : ndarray of float64, shape (q, q)
+    vector : ndarray of float64, shape (q,)
+    planes : ndarray of float64, shape (n_terms, 3), or None
+        The terms of the kernel, if the rows are planes; else they are parameters.
+    square, target_noise : float
+    power : ndarray of float64, shape (n_terms, n_terms)
+        Products of the terms, weighted with the variance of what is convolved.
+    n_pixels : int
+    """
+
+    matrix: NDArray[np.float64]
+    vector: NDArray[np.float64]
+    planes: NDArray[np.float64] | None
+    square: float
+    target_noise: float
+    power: NDArray[np.float64]
+    n_pixels: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +93,68 @@ class SpatialModel:
         overlaps : ndarray of float64, shape (n_basis, n_basis)
             Sums of products of basis kernels.
         """
-        matrix = np.zeros((self._n_parameters, self._n_parameters))
-        vector = np.zeros(self._n_parameters)
-        power = np.zeros((self._n_terms, self._n_terms))
-        square = target_noise = 0.0
-        for cutout, variance in zip(cutouts, variances, strict=True):
-            weight = np.where(cutout.usable, 1 / variance, 0)
-            own_matrix, own_vector = self._sums(cutout, weight)
-            matrix += own_matrix
-            vector += own_vector
-            square += float((weight * np.square(cutout.target)).sum())
-            target_noise += float((weight * cutout.target_variance).sum())
-            terms = cutout.terms[: self._n_terms].reshape(self._n_terms, -1)
-            power += (terms * (weight * cutout.own_source_variance).ravel()) @ terms.T
+        parts = zip(cutouts, variances, strict=True)
+        return self.summed([self.sums(*part) for part in parts], overlaps)
+
+    def sums(self, cutout: Cutout, variance: NDArray[np.float64]) -> "Sums":
+        """Return what a candidate adds to the normal equations.
+
+        Parameters
+        ----------
+        cutout : Cutout
+        variance : ndarray of float64, shape (m, m)
+            Of target - convolved.
+        """
+        weight = np.where(cutout.usable, 1 / variance, 0)
+        small = len(cutout.usable) <= _SMALL_PART * min(self.image_shape)
+        if self.kernel_order > _EXACT_ORDER and small:
+            background = cutout.terms[: self._n_background]
+            rows = np.concatenate(
+                [times_planes(cutout), background.reshape(self._n_background, -1)]
+            )
+            planes = as_planes(cutout.terms[: self._n_terms])
+        else:
+            rows, planes = self._design(cutout), None
+        root = np.sqrt(weight).ravel()
+        weighted, target = rows * root, cutout.target.ravel() * root
+        terms = cutout.terms[: self._n_terms].reshape(self._n_terms, -1)
+        own_noise = (weight * cutout.own_source_variance).ravel()
+        return Sums(
+            # of a matrix and its own transpose BLAS makes but one half
+            matrix=weighted @ weighted.T,
+            vector=weighted @ target,
+            planes=planes,
+            square=float(target @ target),
+            target_noise=float((weight * cutout.target_variance).sum()),
+            power=(terms * own_noise) @ terms.T,
+            n_pixels=int(cutout.usable.sum()),
+        )
+
+    def summed(
+        self, sums: Sequence["Sums"], overlaps: NDArray[np.float64]
+    ) -> NormalEquations:
+        """Return the normal equations of candidates.
+
+        Parameters
+        ----------
+        sums : sequence of Sums
+            Of this model.
+        overlaps : ndarray of float64, shape (n_basis, n_basis)
+            Sums of products of basis kernels.
+        """
+        if sums[0].planes is None:
+            matrix = sum((own.matrix for own in sums[1:]), sums[0].matrix.copy())
+            vector = np.sum([own.vector for own in sums], axis=0)
+        else:
+            matrix, vector = self._of_planes(sums)
+        power = np.sum([own.power for own in sums], axis=0)
         return NormalEquations(
             matrix=matrix,
             noise=np.pad(self.expand(overlaps, power), (0, self._n_background)),
             vector=vector,
-            square=square,
-            target_noise=target_noise,
-            n_pixels=sum(int(cutout.usable.sum()) for cutout in cutouts),
+            square=sum(own.square for own in sums),
+            target_noise=sum(own.target_noise for own in sums),
+            n_pixels=sum(own.n_pixels for own in sums),
         )
 
     def noise_of_vector(
@@ -122,29 +189,19 @@ class SpatialModel:
         image: NDArray[np.float64] = np.einsum("bij,bij->ij", weights, cutout.convolved)
         return image + np.tensordot(background, cutout.terms[: len(background)], 1)
 
-    def _sums(
-        self, cutout: Cutout, weight: NDArray[np.float64]
+    def _of_planes(
+        self, sums: Sequence["Sums"]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what a candidate adds to matrix and vector."""
-        small = len(cutout.usable) <= _SMALL_PART * min(self.image_shape)
-        if self.kernel_order <= _EXACT_ORDER or not small:
-            return _products(self._design(cutout), cutout, weight)
-        background = cutout.terms[: self._n_background]
-        rows = np.concatenate(
-            [times_planes(cutout), background.reshape(self._n_background, -1)]
+        """Return matrix and vector of candidates whose sums are those of planes."""
+        matrix, vector = expanded(
+            np.array([own.matrix for own in sums]),
+            np.array([own.vector for own in sums]),
+            np.array([own.planes for own in sums]),
+            self.n_basis,
         )
-        matrix, vector = _products(rows, cutout, weight)
-        expansion = self._expansion(cutout)
-        return expansion @ matrix @ expansion.T, expansion @ vector
-
-    def _expansion(self, cutout: Cutout) -> NDArray[np.float64]:
-        """Return the parameters in terms of basis kernels times planes."""
-        planes = as_planes(cutout.terms[: self._n_terms])
-        kernels = np.kron(np.eye(self.n_basis), planes)[self._varied]
-        expansion: NDArray[np.float64] = linalg.block_diag(
-            kernels, np.eye(self._n_background)
-        )
-        return expansion
+        n_kernel = self.n_basis * self._n_terms
+        kept = np.r_[self._varied, n_kernel : n_kernel + self._n_background]
+        return matrix[np.ix_(kept, kept)], vector[kept]
 
     def _design(self, cutout: Cutout) -> NDArray[np.float64]:
         """Return what a unit of each parameter adds to each pixel; (p, m * m)."""
@@ -259,14 +316,6 @@ class SpatialModel:
     @property
     def _n_kernel(self) -> int:
         return self._n_first + (self.n_basis - 1) * self._n_terms
-
-
-def _products(
-    rows: NDArray[np.float64], cutout: Cutout, weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the weighted products of rows with each other and with the target."""
-    weighted = rows * weight.ravel()
-    return weighted @ rows.T, weighted @ cutout.target.ravel()
 
 
 def constant_model(n_basis: int, image_shape: tuple[int, int]) -> SpatialModel:

@@ -75,8 +75,7 @@ class JointFit:
         cls,
         model: SpatialModel,
         basis: JointBasis,
-        cutouts: Sequence[Cutout],
-        variances: Sequence[NDArray[np.float64]],
+        equations: NormalEquations,
         *,
         penalty: NDArray[np.float64] | None = None,
     ) -> "JointFit":
@@ -86,13 +85,11 @@ class JointFit:
         ----------
         model : SpatialModel
         basis : JointBasis
-        cutouts, variances
-            See `streamdiff_al.fit.SpatialModel.equations`.
+        equations : NormalEquations
+            Of all candidates.
         penalty : ndarray of float64, shape (q, q), optional
             See `streamdiff_al.fit.NormalEquations.penalised`.
         """
-        mixed = [basis.of(cutout) for cutout in cutouts]
-        equations = model.equations(mixed, variances, basis.overlaps)
         if basis.expected is not None:
             equations = equations.expecting(model.scaled(basis.expected))
         if penalty is not None:

@@ -19,6 +19,53 @@ def times_planes(cutout: Cutout) -> NDArray[np.float64]:
     return products.reshape(-1, side * side)
 
 
+def expanded(
+    matrices: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    planes: NDArray[np.float64],
+    n_basis: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sums over candidates, basis kernels times planes put as terms.
+
+    Parameters
+    ----------
+    matrices : ndarray of float64, shape (n, q, q)
+        Of each candidate; of q rows the first 3 n_basis are those of `times_planes`,
+        the others are the same for all candidates.
+    vectors : ndarray of float64, shape (n, q)
+    planes : ndarray of float64, shape (n, n_terms, 3)
+        See `as_planes`.
+    n_basis : int
+
+    Returns
+    -------
+    matrix : ndarray of float64, shape (p, p)
+    vector : ndarray of float64, shape (p,)
+        With n_basis n_terms rows in place of 3 n_basis.
+    """
+    n, n_terms, _ = planes.shape
+    first, n_kernel = 3 * n_basis, n_basis * n_terms
+    turned = planes.swapaxes(1, 2)
+    pairs = (
+        turned[:, :, np.newaxis, :, np.newaxis] * turned[:, np.newaxis, :, np.newaxis]
+    )
+    squares = matrices[:, :first, :first].reshape(n, n_basis, 3, n_basis, 3)
+    of_kernel = squares.transpose(1, 3, 0, 2, 4).reshape(-1, 9 * n)
+    of_kernel = of_kernel @ pairs.reshape(9 * n, -1)
+    by_term = of_kernel.reshape(n_basis, n_basis, n_terms, n_terms).swapaxes(1, 2)
+    mixed = matrices[:, :first, first:].reshape(n, n_basis, 3, -1)
+    beside = np.einsum("ntp,nbpg->btg", planes, mixed, optimize=True)
+    own = np.einsum(
+        "ntp,nbp->bt", planes, vectors[:, :first].reshape(n, n_basis, 3), optimize=True
+    )
+    matrix = np.empty((n_kernel + matrices.shape[1] - first,) * 2)
+    matrix[:n_kernel, :n_kernel] = by_term.reshape(n_kernel, -1)
+    matrix[:n_kernel, n_kernel:] = beside.reshape(n_kernel, -1)
+    matrix[n_kernel:, :n_kernel] = matrix[:n_kernel, n_kernel:].T
+    matrix[n_kernel:, n_kernel:] = matrices[:, first:, first:].sum(axis=0)
+    return matrix, np.concatenate([own.ravel(), vectors[:, first:].sum(axis=0)])
+
+
 def as_planes(terms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return values and slopes along x and y in the middle; shape (n_terms, 3).
 

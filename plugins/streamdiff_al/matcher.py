@@ -14,7 +14,7 @@ from streamdiff_al.diagnostics import (
     residual_figures,
     uncertainty_figures,
 )
-from streamdiff_al.fit import SpatialModel, level
+from streamdiff_al.fit import SpatialModel, Sums, level
 from streamdiff_al.joint import JointBasis, JointFit
 from streamdiff_al.match import Match, MatchRules
 from streamdiff_al.pca import principal_mixes
@@ -30,6 +30,9 @@ _PER_TERM, _PER_TERM_CHOSEN = 2, 12
 # With as many basis kernels as a basis of free pixels has, candidates do not choose the
 # order of the kernel: they could not tell so many parameters.
 _MANY_KERNELS, _ORDER_OF_MANY = 100, 1
+# Sums of so many rows are kept from fit to fit; those of some hundred candidates with
+# more would fill the memory.
+_FEW_ROWS = 150
 # Candidates that cover so little of an axis, in standard deviations from -1 to 1
 # (all over it: 0.58), tell nothing of how the kernel varies up to the border.
 _MIN_SPREAD = 0.35
@@ -60,6 +63,7 @@ class Matcher:
         self._order = rules.largest_order
         self._kernel: MatchingKernel | None = None
         self._variances: dict[int, NDArray[np.float64]] = {}
+        self._sums: dict[tuple[int, SpatialModel], Sums] = {}
         self._fitter = SingleFitter(
             cutter.basis,
             rules.regularisation,
@@ -105,8 +109,13 @@ class Matcher:
         return self._report(joint, used, residuals)
 
     def _learn(self, kernel: MatchingKernel) -> None:
-        """Take the noise to be convolved with a kernel from now on."""
-        self._kernel, self._variances = kernel, {}
+        """Take the noise to be convolved with a kernel from now on.
+
+        That of the first fit will do: what the next ones change of it is little, and
+        with it would change the sums over all pixels.
+        """
+        if self._kernel is None:
+            self._kernel, self._variances, self._sums = kernel, {}, {}
 
     def _asked_for(self, numbers: Sequence[int]) -> int:
         """Return the order of the variation that candidates ask for."""
@@ -127,13 +136,24 @@ class Matcher:
         if n_components:
             basis = basis.mixed(self._principal(numbers))
         model = self._model(numbers, len(basis.kernels))
+        sums = [self._sums_of(number, model, basis) for number in numbers]
         return JointFit.of(
             model,
             basis,
-            [self._roster.cutout(number) for number in numbers],
-            self._weighing(numbers),
+            model.summed(sums, basis.overlaps),
             penalty=None if n_components else self._penalty(model, numbers),
         )
+
+    def _sums_of(self, number: int, model: SpatialModel, basis: JointBasis) -> Sums:
+        """Return what a candidate adds to the fit, once for all fits that are alike."""
+        key = number, model
+        if basis.mixes is None and key in self._sums:
+            return self._sums[key]
+        (variance,) = self._weighing([number])
+        sums = model.sums(basis.of(self._roster.cutout(number)), variance)
+        if basis.mixes is None and len(sums.matrix) <= _FEW_ROWS:
+            self._sums[key] = sums
+        return sums
 
     def _judge(self, joint: JointFit, numbers: Sequence[int]) -> list[Residual]:
         """Return how a fit matches candidates."""

@@ -46,11 +46,11 @@ def fit(rng, target_scatter):
     cutout = cutter.cut(SIDE // 2, SIDE // 2)
     overlaps = np.tensordot(BASIS, BASIS, axes=((1, 2), (1, 2)))
     variances = [cutout.variance(TRUTH)]
+    model = constant_model(len(BASIS), (SIDE, SIDE))
     joint = JointFit.of(
-        constant_model(len(BASIS), (SIDE, SIDE)),
+        model,
         JointBasis(kernels=BASIS, overlaps=overlaps),
-        [cutout],
-        variances,
+        model.equations([cutout], variances, overlaps),
     )
     return joint.kernel_with_covariance([cutout], variances, [TRUTH])
 
