@@ -19,6 +19,12 @@ class Alert:
     dia_source : mapping of str to value
         One row of `DiaSources`, plus the fields of the exposure; `None` where
         a value is missing.
+    dia_object : mapping of str to value, or None
+        Summary of the DiaObject that the DiaSource belongs to.
+    prv_dia_sources : tuple of mapping of str to value
+        Earlier DiaSources of the DiaObject, by time.
+    prv_dia_forced_sources : tuple of mapping of str to value
+        Fluxes forced at the position of the DiaObject, by time.
     cutout_difference, cutout_science, cutout_template : Exposure or None
         Stamps centred on the DiaSource, each with its own local WCS and PSF;
         parts outside the image are NO_DATA.
@@ -36,3 +42,6 @@ class Alert:
     templates: tuple[TemplateUse, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     photometric: bool = True
+    dia_object: Mapping[str, Any] | None = None
+    prv_dia_sources: tuple[Mapping[str, Any], ...] = ()
+    prv_dia_forced_sources: tuple[Mapping[str, Any], ...] = ()

@@ -31,6 +31,13 @@ def alert_record(alert: Alert) -> dict[str, Any]:
     return {
         "diaSourceId": dia_source["diaSourceId"],
         "diaSource": dia_source,
+        "prvDiaSources": _history("diaSource", alert.prv_dia_sources),
+        "prvDiaForcedSources": _history(
+            "diaForcedSource", alert.prv_dia_forced_sources
+        ),
+        "diaObject": None
+        if alert.dia_object is None
+        else flat_record("diaObject", alert.dia_object),
         "cutoutDifference": _encoded(alert.cutout_difference),
         "cutoutScience": _encoded(alert.cutout_science),
         "cutoutTemplate": _encoded(alert.cutout_template),
@@ -39,24 +46,43 @@ def alert_record(alert: Alert) -> dict[str, Any]:
 
 
 def dia_source_record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a DiaSource's Avro record.
+    """Return the fields of a DiaSource's Avro record, see `flat_record`."""
+    return flat_record("diaSource", values)
+
+
+def flat_record(record: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an Avro record that holds scalars only.
 
     Parameters
     ----------
+    record : str
+        Its name: ``diaSource``, ``diaObject`` or ``diaForcedSource``.
     values : mapping of str to value
         Python or numpy scalars by column; `None`, NaN and infinities are missing
         values.
+
+    Raises
+    ------
+    PluginContractError
+        If a field that every such record must have is missing.
     """
-    converters, required = _dia_source_fields()
-    record = {
+    converters, required = _fields(record)
+    fields = {
         name: convert(_python(values.get(name))) for name, convert in converters.items()
     }
-    if missing := [name for name in required if record[name] is None]:
+    if missing := [name for name in required if fields[name] is None]:
+        name, id_ = f"{record[0].upper()}{record[1:]}", values.get(f"{record}Id")
         raise PluginContractError(
-            f"DiaSource {values.get('diaSourceId')}: {missing} have no value, but "
-            "every alert needs one"
+            f"{name} {id_}: {missing} have no value, but every alert needs one"
         )
-    return record
+    return fields
+
+
+def _history(
+    record: str, rows: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]] | None:
+    """Return earlier records by time; none are null, as LSST has it."""
+    return [flat_record(record, row) for row in rows] or None
 
 
 def _provenance_record(alert: Alert) -> dict[str, Any]:
@@ -81,14 +107,16 @@ def _provenance_record(alert: Alert) -> dict[str, Any]:
 
 def unmapped(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the columns that alerts have no field for, in their order."""
-    converters, _ = _dia_source_fields()
+    converters, _ = _fields("diaSource")
     return tuple(name for name in columns if name not in converters)
 
 
 @cache
-def _dia_source_fields() -> tuple[Mapping[str, Callable[[Any], Any]], tuple[str, ...]]:
+def _fields(
+    record: str,
+) -> tuple[Mapping[str, Callable[[Any], Any]], tuple[str, ...]]:
     """Return the converter of each field, and the fields without a default."""
-    fields = load("diaSource")["fields"]
+    fields = load(record)["fields"]
     types = {f["name"]: f["type"] for f in fields}
     converters = {
         name: _CONVERTERS[t[1] if isinstance(t, list) else t]

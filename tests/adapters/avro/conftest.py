@@ -56,8 +56,9 @@ def as_json():
 def make_alert():
     """Return a function: columns of the DiaSource -> an alert with two cutouts."""
 
-    def make(*, photometric=True, **columns):
+    def make(*, photometric=True, history=None, **columns):
         return Alert(
+            **(history or {}),
             event_id="e1",
             dia_source=REQUIRED | columns,
             cutout_difference=cutout(),

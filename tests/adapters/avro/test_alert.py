@@ -137,6 +137,57 @@ def test_history_is_null_until_it_is_associated(make_alert):
     assert {record[name] for name in top} == {None}
 
 
+DIA_OBJECT = {
+    "diaObjectId": 4,
+    "validityStartMjdTai": 61105.1,
+    "ra": 63.25,
+    "dec": -47,
+    "nDiaSources": 2,
+}
+FORCED_SOURCE = {
+    "diaForcedSourceId": 9,
+    "diaObjectId": 4,
+    "ra": 63.25,
+    "dec": -47.5,
+    "visit": 7,
+    "detector": 3,
+    "midpointMjdTai": 61100.5,
+}
+
+
+def test_history_goes_with_the_alert(make_alert):
+    earlier = make_alert(diaSourceId=5, psfFlux=np.float32(3)).dia_source
+    alert = make_alert(
+        history={
+            "dia_object": DIA_OBJECT | {"r_psfFluxMean": math.nan},
+            "prv_dia_sources": (earlier, earlier | {"diaSourceId": 6, "psfFlux": None}),
+            "prv_dia_forced_sources": (FORCED_SOURCE | {"psfFlux": np.float32(-2.5)},),
+        }
+    )
+    record = decoded(FORMATS["streamdiff"]().encode(alert))
+    found = [(s["diaSourceId"], s["psfFlux"]) for s in record["prvDiaSources"]]
+    assert found == [(5, 3.0), (6, None)]
+    assert [s["psfFlux"] for s in record["prvDiaForcedSources"]] == [-2.5]
+    assert record["diaObject"]["diaObjectId"] == 4
+    assert record["diaObject"]["nDiaSources"] == 2
+    assert record["diaObject"]["r_psfFluxMean"] is None
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ({"dia_object": DIA_OBJECT | {"ra": None}}, r"DiaObject 4: \['ra'\]"),
+        (
+            {"prv_dia_forced_sources": (FORCED_SOURCE | {"visit": None},)},
+            r"DiaForcedSource 9: \['visit'\]",
+        ),
+    ],
+)
+def test_history_without_its_identity_is_an_error(make_alert, history, said):
+    with pytest.raises(PluginContractError, match=said):
+        alert_record(make_alert(history=history))
+
+
 anything = st.one_of(
     st.none(),
     st.booleans(),
