@@ -1,11 +1,21 @@
 """Small images around positions, each with a WCS and a PSF of its own."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
 from streamdiff.errors import InvalidExposureError
-from streamdiff.model import ConstantPsf, Difference, Exposure, MaskPlane, Psf
+from streamdiff.model import (
+    ConstantPsf,
+    Difference,
+    Exposure,
+    GridPsf,
+    MaskPlane,
+    PolynomialPsf,
+    Psf,
+)
 from streamdiff.model.psf import nearest_pixel
 
 # Half the step of the numerical Jacobian [pixel]: distortions are smooth over a
@@ -40,31 +50,77 @@ def cut(
         infinite. The PSF is that at the position, centred on its stamp; the
         covariance factor is that of the nearest pixel of the image.
     """
-    left, bottom = _corner(x, y, side)
+    world = local_wcs(planes.wcs, x, y, side)[0] if wcs is None else wcs
+    return _cut(planes, (x, y), side, world, _psf_at(planes.psf, x, y))
+
+
+def cut_each(
+    planes: Exposure | Difference,
+    places: Sequence[tuple[float, float]],
+    sides: Sequence[int],
+    wcs: Sequence[WCS],
+) -> Iterator[Exposure]:
+    """Yield what `cut` returns for each position, faster.
+
+    Parameters
+    ----------
+    planes : Exposure or Difference
+    places : sequence of (x, y)
+        Centres [pixel].
+    sides : sequence of int
+        Odd numbers of pixels.
+    wcs : sequence of astropy.wcs.WCS
+        Those of `local_wcs`.
+    """
+    psfs = _psfs_at(planes.psf, places)
+    for place, side, world, psf in zip(places, sides, wcs, psfs, strict=True):
+        yield _cut(planes, place, side, world, psf)
+
+
+def _cut(
+    planes: Exposure | Difference,
+    place: tuple[float, float],
+    side: int,
+    wcs: WCS,
+    psf: ConstantPsf,
+) -> Exposure:
+    exposed = planes if isinstance(planes, Exposure) else None
+    image, variance, mask = _planes_at(planes, *_corner(*place, side), side)
+    return Exposure(
+        id=planes.id,
+        image=image,
+        variance=variance,
+        mask=mask,
+        wcs=wcs,
+        psf=psf,
+        midpoint_mjd_tai=exposed.midpoint_mjd_tai if exposed else np.nan,
+        exposure_time_s=exposed.exposure_time_s if exposed else np.nan,
+        photometric=planes.photometric,
+        covariance_factor=_factor_at(planes, *place),
+    )
+
+
+def _planes_at(
+    planes: Exposure | Difference, left: int, bottom: int, side: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """Return image, variance and mask of a square, wherever it is."""
     ny, nx = planes.shape
+    if 0 <= left <= nx - side and 0 <= bottom <= ny - side:  # as nearly all are
+        here = slice(bottom, bottom + side), slice(left, left + side)
+        return (
+            planes.image[here].copy(),
+            planes.variance[here].copy(),
+            planes.mask[here].copy(),
+        )
     within = _overlap(bottom, side, ny), _overlap(left, side, nx)
     source = _moved(within[0], bottom), _moved(within[1], left)
-
     image = np.full((side, side), np.nan, np.float32)
     variance = np.full((side, side), np.inf, np.float32)
     mask = np.full((side, side), MaskPlane.NO_DATA.value, np.int32)
     image[within] = planes.image[source]
     variance[within] = planes.variance[source]
     mask[within] = planes.mask[source]
-
-    exposed = planes if isinstance(planes, Exposure) else None
-    return Exposure(
-        id=planes.id,
-        image=image,
-        variance=variance,
-        mask=mask,
-        wcs=local_wcs(planes.wcs, x, y, side)[0] if wcs is None else wcs,
-        psf=_psf_at(planes.psf, x, y),
-        midpoint_mjd_tai=exposed.midpoint_mjd_tai if exposed else np.nan,
-        exposure_time_s=exposed.exposure_time_s if exposed else np.nan,
-        photometric=planes.photometric,
-        covariance_factor=_factor_at(planes, x, y),
-    )
+    return image, variance, mask
 
 
 def local_wcs(wcs: WCS, x: ArrayLike, y: ArrayLike, side: ArrayLike) -> tuple[WCS, ...]:
@@ -114,6 +170,21 @@ def _moved(part: slice, by: int) -> slice:
 
 def _psf_at(psf: Psf, x: float, y: float) -> ConstantPsf:
     return psf if isinstance(psf, ConstantPsf) else ConstantPsf(psf.centred_at(x, y))
+
+
+def _psfs_at(psf: Psf, places: Sequence[tuple[float, float]]) -> Iterator[ConstantPsf]:
+    """Yield what `_psf_at` returns for each position.
+
+    Each is a product of its own, not a row of one for all, whose last digits would
+    depend on the other positions.
+    """
+    if not isinstance(psf, GridPsf | PolynomialPsf) or not places:
+        yield from (_psf_at(psf, x, y) for x, y in places)
+        return
+    weights, parts = psf.parts_at(*np.transpose(places))
+    flat = parts.reshape(len(parts), -1)
+    for row in np.ascontiguousarray(weights):
+        yield ConstantPsf((row @ flat).reshape(psf.shape))
 
 
 def _factor_at(planes: Exposure | Difference, x: float, y: float) -> float:

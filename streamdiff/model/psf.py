@@ -235,12 +235,22 @@ class GridPsf:
         self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the PSFs at positions as `centred_at` does, shape (n, ky, kx)."""
+        weights, parts = self.parts_at(x, y)
+        stamps: NDArray[np.float64] = weights @ parts.reshape(len(parts), -1)
+        return stamps.reshape(len(x), *self.shape)
+
+    def parts_at(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights, shape (n, k), of stamps, shape (k, ky, kx), at positions.
+
+        The PSF is the sum of the stamps by their weights.
+        """
         wx = _spline_weights(self._cardinal_x, self.x, x)
         wy = _spline_weights(self._cardinal_y, self.y, y)
         gy, gx, ky, kx = self.stamps.shape
         weights = (wy[:, :, np.newaxis] * wx[:, np.newaxis]).reshape(len(x), gy * gx)
-        stamps: NDArray[np.float64] = weights @ self.stamps.reshape(gy * gx, ky * kx)
-        return stamps.reshape(len(x), ky, kx)
+        return weights, self.stamps.reshape(gy * gx, ky, kx)
 
     def at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF of a star at (x, y), on whole image pixels."""
@@ -296,12 +306,21 @@ class PolynomialPsf:
         self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the PSFs at positions as `centred_at` does, shape (n, ky, kx)."""
+        stamps: NDArray[np.float64] = np.tensordot(*self.parts_at(x, y), 1)
+        return stamps
+
+    def parts_at(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights, shape (n, k), of stamps, shape (k, ky, kx), at positions.
+
+        The PSF is the sum of the stamps by their weights.
+        """
         height, width = self.image_shape
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
         order = field_order(len(self.coefficients))
         terms = field_terms(x, y, order, self.image_shape)
-        stamps: NDArray[np.float64] = np.tensordot(terms.T, self.coefficients, 1)
-        return stamps
+        return terms.T, self.coefficients
 
     def at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF of a star at (x, y), on whole image pixels."""

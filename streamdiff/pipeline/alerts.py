@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from streamdiff.errors import PluginContractError
-from streamdiff.imaging.cutouts import cut, local_wcs
+from streamdiff.imaging.cutouts import cut_each, local_wcs
 from streamdiff.model import (
     Alert,
     Column,
@@ -111,22 +111,25 @@ def make_alerts(
     wcs = images.difference.wcs
     sources = identified(event, sources, wcs)
     x, y, sides = sources["x"], sources["y"], cutout_sides(sources["bboxSize"])
+    places = list(zip(x.tolist(), y.tolist(), strict=True))
+    local = local_wcs(wcs, x, y, sides)
+    cutouts = (
+        cut_each(planes, places, sides.tolist(), local)
+        for planes in (images.difference, images.science, images.template)
+    )
     return tuple(
         Alert(
             event_id=event.event_id,
             dia_source=row,
-            cutout_difference=cut(images.difference, *place, wcs=local),
-            cutout_science=cut(images.science, *place, wcs=local),
-            cutout_template=cut(images.template, *place, wcs=local),
+            cutout_difference=difference,
+            cutout_science=science,
+            cutout_template=template,
             templates=uses,
             provenance=provenance,
             photometric=images.difference.photometric,
         )
-        for row, place, local in zip(
-            _rows(sources),
-            zip(x.tolist(), y.tolist(), sides.tolist(), strict=True),
-            local_wcs(wcs, x, y, sides),
-            strict=True,
+        for row, difference, science, template in zip(
+            _rows(sources), *cutouts, strict=True
         )
     )
 

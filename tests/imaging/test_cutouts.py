@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdiff.errors import InvalidExposureError
-from streamdiff.imaging.cutouts import cut, local_wcs
+from streamdiff.imaging.cutouts import cut, cut_each, local_wcs
 from streamdiff.model import (
     ConstantPsf,
     Convolved,
@@ -18,6 +18,7 @@ from streamdiff.model import (
     GridPsf,
     MaskPlane,
     Noise,
+    PolynomialPsf,
 )
 
 SHAPE = NY, NX = (60, 90)
@@ -134,6 +135,52 @@ def test_the_covariance_factor_is_that_of_the_nearest_pixel():
     varying = exposure(covariance_factor=factor)
     assert cut(varying, 40, 30, 31).covariance_factor == factor[30, 40]
     assert cut(varying, -40, 900, 31).covariance_factor == factor[-1, 0]
+
+
+PSFS = {
+    "constant": ConstantPsf(gaussian(1.5)),
+    "grid": GridPsf(
+        stamps=np.array([[gaussian(s) for s in (1.0, 1.5, 2.0)]] * 2),
+        x=np.array([0.0, 40.0, NX - 1]),
+        y=np.array([0.0, NY - 1]),
+    ),
+    "polynomial": PolynomialPsf(
+        coefficients=np.array([gaussian(1.5), gaussian(1.0) / 50, gaussian(2.0) / 90]),
+        image_shape=SHAPE,
+    ),
+}
+
+
+@pytest.mark.parametrize("psf", PSFS.values(), ids=PSFS.keys())
+def test_many_cutouts_are_those_of_one_each(psf):
+    varying = exposure(psf=psf)
+    places, sides = [(40.2, 30.7), (1.0, 58.0), (45.0, 20.0)], [31, 31, 15]
+    local = local_wcs(varying.wcs, *np.transpose(places), sides)
+    together = list(cut_each(varying, places, sides, local))
+    for stamp, place, side, wcs in zip(together, places, sides, local, strict=True):
+        alone = cut(varying, *place, side, wcs=wcs)
+        np.testing.assert_array_equal(stamp.image, alone.image)
+        np.testing.assert_array_equal(stamp.variance, alone.variance)
+        np.testing.assert_array_equal(stamp.mask, alone.mask)
+        # a row of a product, and a product of one row: the order of sums may differ
+        np.testing.assert_allclose(stamp.psf.stamp, alone.psf.stamp, atol=1e-15)
+
+
+@pytest.mark.parametrize("psf", PSFS.values(), ids=PSFS.keys())
+def test_a_psf_does_not_depend_on_the_other_positions(psf):
+    varying = exposure(psf=psf)
+    rng = np.random.default_rng(3)
+    places = list(zip(rng.uniform(0, NX, 65), rng.uniform(0, NY, 65), strict=True))
+    local = local_wcs(varying.wcs, *np.transpose(places), [31] * 65)
+    together = list(cut_each(varying, places, [31] * 65, local))
+    for n in (1, 2, 32):
+        some = cut_each(varying, places[-n:], [31] * n, local[-n:])
+        for stamp, other in zip(some, together[-n:], strict=True):
+            np.testing.assert_array_equal(stamp.psf.stamp, other.psf.stamp)
+
+
+def test_no_positions_have_no_cutouts():
+    assert list(cut_each(exposure(psf=PSFS["grid"]), [], [], [])) == []
 
 
 def test_an_exposure_keeps_its_times():

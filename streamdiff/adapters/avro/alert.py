@@ -1,20 +1,54 @@
 """Alerts -> Avro records: missing values are null, never NaN."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from streamdiff.adapters.avro.binary import (
+    FLOAT32_MAX,
+    INT_MAX,
+    LONG_MAX,
+)
 from streamdiff.adapters.avro.schemas import load
-from streamdiff.adapters.fits.cutout import encode_cutout
+from streamdiff.adapters.fits.cutout import encode_cutouts
 from streamdiff.adapters.fits.planes import NANOJANSKY, UNCALIBRATED
 from streamdiff.errors import PluginContractError
-from streamdiff.model import Alert, Exposure
+from streamdiff.model import Alert
+from streamdiff.model.psf import nearest_pixel
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-FLOAT64_MAX = float(np.finfo(np.float64).max)
+
+def alert_fields(alert: Alert, *, compressed: bool = False) -> dict[str, Any]:
+    """Return the fields of an alert's record, their scalars as they are.
+
+    What `streamdiff.adapters.avro.binary` encodes.
+
+    Parameters
+    ----------
+    alert : Alert
+    compressed : bool
+        Whether the cutouts are gzipped.
+    """
+    source = alert.dia_source
+    cutouts = alert.cutout_difference, alert.cutout_science, alert.cutout_template
+    difference, science, template = encode_cutouts(
+        cutouts, corner=_corner(alert), compressed=compressed
+    )
+    return {
+        "diaSourceId": source.get("diaSourceId"),
+        "diaSource": source,
+        # none are null, as LSST has it
+        "prvDiaSources": alert.prv_dia_sources or None,
+        "prvDiaForcedSources": alert.prv_dia_forced_sources or None,
+        "diaObject": alert.dia_object,
+        "cutoutDifference": difference,
+        "cutoutScience": science,
+        "cutoutTemplate": template,
+        "provenance": _provenance_record(alert),
+    }
 
 
 def alert_record(alert: Alert) -> dict[str, Any]:
@@ -27,22 +61,34 @@ def alert_record(alert: Alert) -> dict[str, Any]:
     PluginContractError
         If a field that every DiaSource must have is missing.
     """
-    dia_source = dia_source_record(alert.dia_source)
-    return {
-        "diaSourceId": dia_source["diaSourceId"],
-        "diaSource": dia_source,
-        "prvDiaSources": _history("diaSource", alert.prv_dia_sources),
-        "prvDiaForcedSources": _history(
-            "diaForcedSource", alert.prv_dia_forced_sources
-        ),
-        "diaObject": None
-        if alert.dia_object is None
-        else flat_record("diaObject", alert.dia_object),
-        "cutoutDifference": _encoded(alert.cutout_difference),
-        "cutoutScience": _encoded(alert.cutout_science),
-        "cutoutTemplate": _encoded(alert.cutout_template),
-        "provenance": _provenance_record(alert),
+    fields = alert_fields(alert)
+    history = {
+        name: fields[name] and [flat_record(record, row) for row in fields[name]]
+        for name, record in (
+            ("prvDiaSources", "diaSource"),
+            ("prvDiaForcedSources", "diaForcedSource"),
+        )
     }
+    return (
+        fields
+        | history
+        | {
+            "diaSource": dia_source_record(alert.dia_source),
+            "diaObject": alert.dia_object
+            and flat_record("diaObject", alert.dia_object),
+        }
+    )
+
+
+def _corner(alert: Alert) -> tuple[int, int] | None:
+    """Return the first column and row of the cutouts; `None` if it is not known."""
+    cutout, source = alert.cutout_difference, alert.dia_source
+    x, y = source.get("x"), source.get("y")
+    if cutout is None or x is None or y is None or not math.isfinite(x + y):
+        return None
+    column, row = nearest_pixel(x, y)
+    ny, nx = cutout.shape
+    return column - nx // 2, row - ny // 2
 
 
 def dia_source_record(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +122,6 @@ def flat_record(record: str, values: Mapping[str, Any]) -> dict[str, Any]:
             f"{name} {id_}: {missing} have no value, but every alert needs one"
         )
     return fields
-
-
-def _history(
-    record: str, rows: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]] | None:
-    """Return earlier records by time; none are null, as LSST has it."""
-    return [flat_record(record, row) for row in rows] or None
 
 
 def _provenance_record(alert: Alert) -> dict[str, Any]:
@@ -130,7 +169,10 @@ def _python(value: Any) -> Any:  # noqa: ANN401 (any scalar)
 
 
 def _number(
-    value: float | None, *, type_: Callable[[float], float], limit: float = FLOAT64_MAX
+    value: float | None,
+    *,
+    type_: Callable[[float], float],
+    limit: float = sys.float_info.max,
 ) -> float | None:
     # NaN fails every comparison, so that it is missing too
     return type_(value) if value is not None and abs(value) <= limit else None
@@ -147,12 +189,8 @@ def _string(value: object) -> str | None:
 _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "float": partial(_number, type_=float, limit=FLOAT32_MAX),
     "double": partial(_number, type_=float),
-    "int": partial(_number, type_=int, limit=(1 << 31) - 1),
-    "long": partial(_number, type_=int, limit=(1 << 63) - 1),
+    "int": partial(_number, type_=int, limit=INT_MAX),
+    "long": partial(_number, type_=int, limit=LONG_MAX),
     "boolean": _boolean,
     "string": _string,
 }
-
-
-def _encoded(cutout: Exposure | None) -> bytes | None:
-    return None if cutout is None else encode_cutout(cutout)

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from io import BytesIO
+from functools import cache, cached_property
 from typing import Annotated, Literal
 
-import fastavro
 from annotated_types import Ge
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from streamdiff.adapters.avro import wire
-from streamdiff.adapters.avro.alert import alert_record
-from streamdiff.adapters.avro.container import container_bytes
-from streamdiff.adapters.avro.schemas import load
+from streamdiff.adapters.avro.alert import alert_fields
+from streamdiff.adapters.avro.binary import RecordEncoder, compile_encoder
+from streamdiff.adapters.avro.container import ContainerFrame
+from streamdiff.adapters.avro.schemas import load, schema_id
 from streamdiff.hookspecs import hookimpl
 from streamdiff.model import Alert
 from streamdiff.stages import AlertFormat
@@ -21,7 +20,7 @@ from streamdiff.stages import AlertFormat
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConfluentFormat:
     """The id of the schema, then the record: the smallest message.
 
@@ -29,9 +28,12 @@ class ConfluentFormat:
     ----------
     id_offset : int
         Added to the schema id, so that ids do not clash with a registry's.
+    compress_cutouts : bool
+        Whether cutouts are gzipped FITS.
     """
 
     id_offset: Annotated[int, Ge(0)] = 0
+    compress_cutouts: bool = False
 
     @property
     def content_type(self) -> str:
@@ -40,34 +42,64 @@ class ConfluentFormat:
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
-        return wire.encode("alert", alert_record(alert), id_offset=self.id_offset)
+        return encode_alert(
+            alert, compressed=self.compress_cutouts, before=self._header
+        )
+
+    @cached_property
+    def _header(self) -> bytes:
+        return wire.header(schema_id("alert", offset=self.id_offset))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ContainerFormat:
     """An object container with one record: each message brings its schema.
+
+    Readers of ZTF's alerts expect such messages, and those of SCiMMA's Hopskotch,
+    which go by the header ``_format``.
 
     Attributes
     ----------
     codec : str
         Compression of the record.
+    compress_cutouts : bool
+        Whether cutouts are gzipped FITS.
     """
 
     codec: Literal["null", "deflate"] = "null"
+    compress_cutouts: bool = False
 
     @property
     def content_type(self) -> str:
         """Return the MIME type of the message."""
         return "application/avro"
 
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        """Return the header that tells Hopskotch's clients how to decode it."""
+        return {"_format": b"avro"}
+
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
-        return container_bytes([alert_record(alert)], codec=self.codec)
+        body = encode_alert(alert, compressed=self.compress_cutouts)
+        return self._frame.around(body, str(alert.dia_source["diaSourceId"]))
+
+    @cached_property
+    def _frame(self) -> ContainerFrame:
+        return ContainerFrame.of(load("alert"), codec=self.codec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleObjectFormat:
-    """Avro's single-object encoding: the schema's fingerprint, then the record."""
+    """Avro's single-object encoding: the schema's fingerprint, then the record.
+
+    Attributes
+    ----------
+    compress_cutouts : bool
+        Whether cutouts are gzipped FITS.
+    """
+
+    compress_cutouts: bool = False
 
     @property
     def content_type(self) -> str:
@@ -76,19 +108,34 @@ class SingleObjectFormat:
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
-        buffer = BytesIO()
-        buffer.write(SINGLE_OBJECT_MARK + _alert_fingerprint())
-        fastavro.schemaless_writer(
-            buffer, load("alert"), alert_record(alert), strict_allow_default=True
+        return encode_alert(
+            alert, compressed=self.compress_cutouts, before=_single_object_header()
         )
-        return buffer.getvalue()
+
+
+def encode_alert(
+    alert: Alert, *, compressed: bool = False, before: bytes = b""
+) -> bytes:
+    """Return an alert's record in Avro's binary encoding, after other bytes.
+
+    Raises
+    ------
+    PluginContractError
+        If a field that every alert must have is missing.
+    """
+    return _alert_encoder()(alert_fields(alert, compressed=compressed), before=before)
 
 
 @cache
-def _alert_fingerprint() -> bytes:
-    """Return the CRC-64-AVRO fingerprint of the alert schema, little-endian."""
+def _alert_encoder() -> RecordEncoder:
+    return compile_encoder(load("alert"))
+
+
+@cache
+def _single_object_header() -> bytes:
+    """Return the mark, and the little-endian CRC-64-AVRO of the alert schema."""
     canonical = to_parsing_canonical_form(load("alert"))
-    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+    return SINGLE_OBJECT_MARK + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
 @hookimpl

@@ -17,6 +17,11 @@ from streamdiff.errors import UndecodableError
 _HEADER = struct.Struct(">bi")
 
 
+def header(schema_id: int) -> bytes:
+    """Return the five bytes before the record that name its schema."""
+    return _HEADER.pack(0, schema_id)
+
+
 def encode(record: str, values: Mapping[str, Any], *, id_offset: int = 0) -> bytes:
     """Return the message of a record in the latest version of its schema.
 
@@ -30,7 +35,7 @@ def encode(record: str, values: Mapping[str, Any], *, id_offset: int = 0) -> byt
         Added to every schema id, so that ids do not clash with a registry's.
     """
     buffer = BytesIO()
-    buffer.write(_HEADER.pack(0, schema_id(record, offset=id_offset)))
+    buffer.write(header(schema_id(record, offset=id_offset)))
     fastavro.schemaless_writer(buffer, load(record), values, strict_allow_default=True)
     return buffer.getvalue()
 

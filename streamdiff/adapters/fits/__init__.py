@@ -1,6 +1,6 @@
 """FITS in and out: exposures, differences, coadds and cutouts."""
 
-from streamdiff.adapters.fits.cutout import encode_cutout
+from streamdiff.adapters.fits.cutout import encode_cutout, encode_cutouts
 from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.fits.exposure import decode_exposure, encode_exposure
 from streamdiff.adapters.fits.reader import FitsReader, describe
@@ -10,6 +10,7 @@ __all__ = [
     "decode_exposure",
     "describe",
     "encode_cutout",
+    "encode_cutouts",
     "encode_difference",
     "encode_exposure",
 ]

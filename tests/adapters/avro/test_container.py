@@ -1,7 +1,17 @@
+from io import BytesIO
+
+import fastavro
 import pytest
 
 from streamdiff.adapters.avro.alert import alert_record
-from streamdiff.adapters.avro.container import read_alerts, write_alerts
+from streamdiff.adapters.avro.container import (
+    ContainerFrame,
+    container_bytes,
+    read_alerts,
+    write_alerts,
+)
+from streamdiff.adapters.avro.plugin import encode_alert
+from streamdiff.adapters.avro.schemas import load
 from streamdiff.errors import UndecodableError
 
 
@@ -71,3 +81,21 @@ def test_a_truncated_container_is_refused(container):
     container.write_bytes(container.read_bytes()[:-40])
     with pytest.raises(UndecodableError, match=r"7_3\.avro is no complete Avro"):
         list(read_alerts(container))
+
+
+def test_a_container_around_one_alert_is_that_of_fastavro(make_alert):
+    alert = make_alert(diaSourceId=7)
+    frame = ContainerFrame.of(load("alert"), codec="null")
+    expected = container_bytes([alert_record(alert)], codec="null")
+    assert frame.around(encode_alert(alert), "7") == expected
+
+
+def test_a_container_around_one_alert_may_be_deflated(make_alert):
+    alert = make_alert(diaSourceId=7)
+    frame = ContainerFrame.of(load("alert"), codec="deflate")
+    container = frame.around(encode_alert(alert), "7")
+    (read,) = fastavro.reader(BytesIO(container))
+    assert read == alert_record(alert)
+    assert len(container) < len(
+        ContainerFrame.of(load("alert"), codec="null").around(encode_alert(alert), "7")
+    )
