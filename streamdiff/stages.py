@@ -8,7 +8,7 @@ that has nothing to do returns a `streamdiff.model.Skip`; one that fails raises 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from astropy.wcs import WCS
@@ -194,6 +194,16 @@ class AlertFormat(Protocol):
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
+        ...
+
+
+@runtime_checkable
+class HeadedFormat(AlertFormat, Protocol):
+    """A format of alerts whose messages have headers of their own, besides."""
+
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        """Return the headers that readers go by, such as the schema's name."""
         ...
 
 

@@ -28,7 +28,10 @@ from streamdiff.ports import (
     OutgoingRecord,
     WorkOrder,
 )
-from streamdiff.stages import AlertFormat
+from streamdiff.stages import AlertFormat, HeadedFormat
+
+# When the message was made, in milliseconds since 1970: the name that LSST has for it.
+PRODUCER_TIMESTAMP = "producer_timestamp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +132,23 @@ class EventHandler:
         return VisitResult.skipped(event, Skip(Reason.STALE, detail))
 
     def _alert_records(self, alerts: Iterable[Alert]) -> Iterable[OutgoingRecord]:
+        topics = [
+            self.reporter.topics.alerts(*item) for item in enumerate(self.formats)
+        ]
+        headers = list(map(_format_headers, self.formats.values()))
+        formats = list(zip(self.formats.values(), topics, headers, strict=True))
         for alert in alerts:
-            for rank, (name, alert_format) in enumerate(self.formats.items()):
+            sent = f"{self.reporter.clock.time() * 1000:.0f}".encode()
+            for alert_format, topic, own in formats:
                 yield OutgoingRecord(
-                    topic=self.reporter.topics.alerts(rank, name),
+                    topic=topic,
                     key=_alert_key(alert),
                     value=alert_format.encode(alert),
-                    headers=_alert_headers(alert, alert_format),
+                    headers=(
+                        *own,
+                        ("streamdiff.event_id", alert.event_id.encode()),
+                        (PRODUCER_TIMESTAMP, sent),
+                    ),
                 )
 
     def _expanded(self, event: TemplateUpdate) -> Finished:
@@ -181,11 +194,11 @@ def _alert_key(alert: Alert) -> bytes:
     return str(source.get("diaObjectId") or source["diaSourceId"]).encode()
 
 
-def _alert_headers(
-    alert: Alert, alert_format: AlertFormat
-) -> tuple[tuple[str, bytes | None], ...]:
+def _format_headers(alert_format: AlertFormat) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that all messages in a format have."""
+    own = alert_format.headers if isinstance(alert_format, HeadedFormat) else {}
     return (
         ("content-type", alert_format.content_type.encode()),
-        ("streamdiff.event_id", alert.event_id.encode()),
+        *own.items(),
         ("streamdiff.version", __version__.encode()),
     )

@@ -64,6 +64,15 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Headed(Text):
+    """The same with a header of its own."""
+
+    @property
+    def headers(self):
+        return {"streamdiff.schema": b"s"}
+
+
+@dataclass(frozen=True)
 class Foreign:
     """A decoder that answers every foreign message with the same events."""
 
@@ -95,7 +104,7 @@ def handle(reporter, record):
         handler = EventHandler(
             visits=visits or Visits(),
             templates=Templates(),
-            formats={"first": Text("a/first"), "second": Text("a/second")},
+            formats={"first": Text("a/first"), "second": Headed("a/second")},
             reporter=replace(reporter, decoding=Decoding(decoders=decoders)),
             results=kept,
             stale_after_s=stale_after_s,
@@ -152,12 +161,18 @@ def test_the_key_of_an_alert_is_its_object_else_its_source(
     assert {record.key for record in answer.records[:-1]} == {key}
 
 
-def test_an_alert_says_what_it_is_and_where_it_comes_from(handle, visit):
-    record = handle(visit(), Visits(alerts=(alert(1),))).records[0]
-    assert dict(record.headers) == {
+def test_an_alert_says_what_it_is_and_where_it_comes_from(handle, visit, clock):
+    first, second, _ = handle(visit(), Visits(alerts=(alert(1),))).records
+    expected = {
         "content-type": b"a/first",
         "streamdiff.event_id": b"visit-7",
         "streamdiff.version": __version__.encode(),
+        "producer_timestamp": f"{clock.now * 1000:.0f}".encode(),
+    }
+    assert dict(first.headers) == expected
+    assert dict(second.headers) == expected | {
+        "content-type": b"a/second",
+        "streamdiff.schema": b"s",
     }
 
 

@@ -68,7 +68,7 @@ def compile_encoder(schema: Schema) -> RecordEncoder:
     ----------
     schema : dict
         A parsed record of scalars, bytes, records, arrays and maps, whose unions
-        are of null and one type.
+        are of null and one type, or of null alone: what is always missing.
 
     Raises
     ------
@@ -112,11 +112,8 @@ class _Compiler:
     def encoder(self, type_: Any) -> Encoder:  # noqa: ANN401 (an Avro type)
         """Return the encoder of a type."""
         match type_:
-            case str():
-                found = _SCALARS.get(type_) or self.named.get(type_)
-                if found is None:
-                    raise ValueError(f"a field of type {type_!r} can not be encoded")
-                return found
+            case ["null"]:
+                return lambda _: _NULL
             case ["null", inner]:
                 return self._optional(inner)
             case {"type": "record"}:
@@ -125,10 +122,10 @@ class _Compiler:
                 return _array(self.encoder(type_["items"]))
             case {"type": "map"}:
                 return _map(self.encoder(type_["values"]))
-            case {"type": str(primitive)} if primitive in _SCALARS:
-                if "logicalType" not in type_:
-                    return _SCALARS[primitive]
-        raise ValueError(f"a field of type {type_!r} can not be encoded")
+        found = _SCALARS.get(_plain(type_)) or self.named.get(_plain(type_))
+        if found is None:
+            raise ValueError(f"a field of type {type_!r} can not be encoded")
+        return found
 
     def _optional(self, inner: Any) -> Encoder:  # noqa: ANN401
         if isinstance(inner, str) and inner in _OPTIONAL_SCALARS:
@@ -160,6 +157,13 @@ class _Compiler:
             return default if encoded is None else encoded
 
         return with_default
+
+
+def _plain(type_: Any) -> str:  # noqa: ANN401
+    """Return the name of a type, empty if it has none or means more."""
+    if isinstance(type_, dict) and "logicalType" not in type_:
+        type_ = type_["type"]
+    return type_ if isinstance(type_, str) else ""
 
 
 def _record(name: str, fields: Sequence[tuple[str, Encoder]]) -> Encoder:

@@ -12,7 +12,8 @@ from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.alert import alert_fields
 from streamdiff.adapters.avro.binary import RecordEncoder, compile_encoder
 from streamdiff.adapters.avro.container import ContainerFrame
-from streamdiff.adapters.avro.schemas import load, schema_id
+from streamdiff.adapters.avro.lsst import lsst_format
+from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, load, schema_id
 from streamdiff.hookspecs import hookimpl
 from streamdiff.model import Alert
 from streamdiff.stages import AlertFormat
@@ -39,6 +40,11 @@ class ConfluentFormat:
     def content_type(self) -> str:
         """Return the MIME type of the message."""
         return "application/vnd.confluent.avro"
+
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        """Return the name of the schema."""
+        return schema_header("alert")
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
@@ -76,8 +82,8 @@ class ContainerFormat:
 
     @property
     def headers(self) -> Mapping[str, bytes]:
-        """Return the header that tells Hopskotch's clients how to decode it."""
-        return {"_format": b"avro"}
+        """Return the name of the schema, and how Hopskotch's clients decode it."""
+        return {**schema_header("alert"), "_format": b"avro"}
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
@@ -106,11 +112,21 @@ class SingleObjectFormat:
         """Return the MIME type of the message."""
         return "application/vnd.apache.avro.single-object"
 
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        """Return the name of the schema."""
+        return schema_header("alert")
+
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
         return encode_alert(
             alert, compressed=self.compress_cutouts, before=_single_object_header()
         )
+
+
+def schema_header(record: str) -> Mapping[str, bytes]:
+    """Return the header that names the schema of a message."""
+    return {SCHEMA_HEADER: load(record)["name"].encode()}
 
 
 def encode_alert(
@@ -140,9 +156,10 @@ def _single_object_header() -> bytes:
 
 @hookimpl
 def streamdiff_alert_formats() -> Mapping[str, Callable[..., AlertFormat]]:
-    """Offer ``streamdiff``, ``ocf`` and ``single_object``."""
+    """Offer ``streamdiff``, ``lsst``, ``ocf`` and ``single_object``."""
     return {
         "streamdiff": ConfluentFormat,
+        "lsst": lsst_format,
         "ocf": ContainerFormat,
         "single_object": SingleObjectFormat,
     }

@@ -12,6 +12,9 @@ import streamdiff
 
 Schema = dict[str, Any]
 
+# Of messages: the full name of their record, whatever id a registry gave it.
+SCHEMA_HEADER = "streamdiff.schema"
+
 # Records that are messages of their own; the place is the k of their ids.
 MESSAGES = (
     "alert",

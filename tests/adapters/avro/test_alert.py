@@ -1,3 +1,4 @@
+import gzip
 import math
 from io import BytesIO
 
@@ -15,7 +16,11 @@ from streamdiff.adapters.avro.schemas import live_order_fields, load, schema_id
 from streamdiff.errors import PluginContractError
 from streamdiff.model import DETECTION_COLUMNS
 
-FORMATS = plugin.streamdiff_alert_formats()
+FORMATS = {
+    name: factory
+    for name, factory in plugin.streamdiff_alert_formats().items()
+    if name != "lsst"  # another schema: see test_lsst.py
+}
 TYPES = {
     f["name"]: f["type"][1] if isinstance(f["type"], list) else f["type"]
     for f in load("diaSource")["fields"]
@@ -104,6 +109,30 @@ def test_the_fingerprint_of_the_specification_is_reproduced():
 )
 def test_formats_have_types_of_their_own(name, type_):
     assert FORMATS[name]().content_type == type_
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_messages_name_their_schema(name):
+    assert FORMATS[name]().headers["streamdiff.schema"] == b"streamdiff.v1_0.alert"
+
+
+def test_a_container_tells_hopskotch_how_to_decode_it():
+    assert FORMATS["ocf"]().headers["_format"] == b"avro"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_cutouts_may_be_compressed(name, make_alert):
+    plain = decoded(FORMATS[name]().encode(make_alert()))
+    small = decoded(FORMATS[name](compress_cutouts=True).encode(make_alert()))
+    assert gzip.decompress(small["cutoutScience"]) == plain["cutoutScience"]
+    assert small["cutoutTemplate"] is None
+
+
+def test_cutouts_tell_their_place_on_the_image(make_alert):
+    record = alert_record(make_alert(x=100.6, y=20.4))
+    with fits.open(BytesIO(record["cutoutScience"])) as hdus:
+        header = hdus[0].header
+        assert (header["CUTMINX"], header["CUTMINY"]) == (101 - 15, 20 - 15)
 
 
 def test_cutouts_are_fits(make_alert):
