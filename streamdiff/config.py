@@ -88,6 +88,13 @@ class StreamSettings(Table):
         description="settings of librdkafka, passed through; KEY_file reads a secret",
     )
 
+    registry: dict[str, Any] = Field(
+        default_factory=dict,
+        repr=False,  # it may hold secrets
+        description="Schema Registry of the alerts: url, and settings of its client; "
+        "KEY_file reads a secret",
+    )
+
     @property
     def is_exactly_once(self) -> bool:
         """Return whether results and offsets are sent in transactions.
@@ -382,8 +389,13 @@ def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
     """
     tree = dict(tree)
     stream = tree.get("stream")
-    if isinstance(stream, dict) and isinstance(stream.get("kafka"), dict):
-        tree["stream"] = {**stream, "kafka": _with_secrets(stream["kafka"])}
+    if isinstance(stream, dict):
+        secret = {
+            name: _with_secrets(stream[name], name)
+            for name in ("kafka", "registry")
+            if isinstance(stream.get(name), dict)
+        }
+        tree["stream"] = {**stream, **secret}
     try:
         return Settings.model_validate(tree)
     except ValidationError as err:
@@ -416,7 +428,7 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401
         return text
 
 
-def _with_secrets(table: Mapping[str, Any]) -> dict[str, Any]:
+def _with_secrets(table: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the table with every ``KEY_file`` replaced by KEY and the content."""
     resolved = dict(table)
     for key in [k for k in table if k.endswith(SECRET_SUFFIX)]:
@@ -424,5 +436,5 @@ def _with_secrets(table: Mapping[str, Any]) -> dict[str, Any]:
         try:
             resolved[key.removesuffix(SECRET_SUFFIX)] = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as err:
-            raise ConfigError(f"[stream.kafka] {key}: {path}: {err}") from err
+            raise ConfigError(f"[stream.{name}] {key}: {path}: {err}") from err
     return resolved

@@ -207,6 +207,20 @@ class HeadedFormat(AlertFormat, Protocol):
         ...
 
 
+@runtime_checkable
+class RegisteredFormat(AlertFormat, Protocol):
+    """A format of alerts whose messages begin with the id of their schema."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """Return the Avro schema of the messages."""
+        ...
+
+    def with_schema_id(self, schema_id: int) -> AlertFormat:
+        """Return the format with the id that a registry has given to its schema."""
+        ...
+
+
 class EventDecoder(Protocol):
     """A foreign message -> the events that it stands for."""
 

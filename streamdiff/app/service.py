@@ -10,6 +10,7 @@ from streamdiff.adapters.http import HealthServer
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
+from streamdiff.app.schema_ids import schema_ids
 from streamdiff.app.signals import stopped_by_signals
 from streamdiff.app.start_checks import check_start
 from streamdiff.app.topics import consumed_topics, topics_of
@@ -133,7 +134,12 @@ class Service:
     def _pool(self) -> WorkerPool:
         stream = self.settings.stream
         return WorkerPool(
-            partial(start_worker, self.settings, log_level=log.level()),
+            partial(
+                start_worker,
+                self.settings,
+                log_level=log.level(),
+                schema_ids=schema_ids(self.settings, self.registry),
+            ),
             workers=stream.workers,
             retirement=Retirement(
                 orders=stream.worker_max_events, memory_mib=stream.worker_max_mib

@@ -6,6 +6,7 @@ from streamdiff.adapters.avro import schemas
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.kafka.cluster import cluster_problems
 from streamdiff.app import wiring
+from streamdiff.app.schema_ids import schema_ids
 from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError, StreamdiffError
@@ -22,11 +23,10 @@ def check_start(settings: Settings, registry: Registry, transport: Transport) ->
     ConfigError
         With a line for each thing that is wrong.
     """
-    found = [
-        *_plugin_problems(settings, registry),
-        *_schema_problems(),
-        *_store_problems(settings),
-    ]
+    found = [*_plugin_problems(settings, registry), *_schema_problems()]
+    if not found:  # the registry is asked for the schemas of formats that can be built
+        found += _registry_problems(settings, registry)
+    found += _store_problems(settings)
     if isinstance(transport, KafkaTransport):
         found += cluster_problems(transport, needed_topics(settings))
     if found:
@@ -59,6 +59,13 @@ def _schema_problems() -> Iterator[str]:
             schemas.load(record)
         except (LookupError, OSError, ValueError) as err:
             yield f"schema {record}: {err}"
+
+
+def _registry_problems(settings: Settings, registry: Registry) -> Iterator[str]:
+    try:
+        schema_ids(settings, registry)
+    except ConfigError as err:
+        yield str(err)
 
 
 def _store_problems(settings: Settings) -> Iterator[str]:

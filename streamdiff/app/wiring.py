@@ -371,12 +371,26 @@ def template_pipeline(
     )
 
 
-def alert_formats(settings: Settings, registry: Registry) -> dict[str, AlertFormat]:
-    """Return the formats that alerts are published in, by name."""
-    return {
-        name: build(settings, registry, "formats", name)
-        for name in settings.pipeline.formats
-    }
+def alert_formats(
+    settings: Settings,
+    registry: Registry,
+    schema_ids: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, AlertFormat]:
+    """Return the formats that alerts are published in, by name.
+
+    Parameters
+    ----------
+    settings : Settings
+    registry : Registry
+    schema_ids : mapping of str to int
+        What a Schema Registry calls the schemas of formats, by the format's name.
+    """
+    formats = {}
+    for name in settings.pipeline.formats:
+        built = build(settings, registry, "formats", name)
+        given = schema_ids.get(name)
+        formats[name] = built if given is None else built.with_schema_id(given)
+    return formats
 
 
 def event_decoders(settings: Settings, registry: Registry) -> tuple[EventDecoder, ...]:

@@ -1,6 +1,8 @@
 """What a worker process builds once, and then uses for every record."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from streamdiff import log
 from streamdiff.adapters.clock import SystemClock
@@ -17,7 +19,12 @@ from streamdiff.config import Settings
 from streamdiff.plugins import Registry
 
 
-def start_worker(settings: Settings, *, log_level: str) -> EventHandler:
+def start_worker(
+    settings: Settings,
+    *,
+    log_level: str,
+    schema_ids: Mapping[str, int] = MappingProxyType({}),
+) -> EventHandler:
     """Return the handler of a process of its own, with nothing left to be slow at.
 
     Parameters
@@ -25,14 +32,18 @@ def start_worker(settings: Settings, *, log_level: str) -> EventHandler:
     settings : Settings
     log_level : str
         One of `streamdiff.log.LEVELS`.
+    schema_ids : mapping of str to int
+        See `streamdiff.app.schema_ids`.
     """
     log.configure(level=log_level)
-    handler = make_handler(settings)
+    handler = make_handler(settings, schema_ids)
     warm_up(handler.templates.warper)
     return handler
 
 
-def make_handler(settings: Settings) -> EventHandler:
+def make_handler(
+    settings: Settings, schema_ids: Mapping[str, int] = MappingProxyType({})
+) -> EventHandler:
     """Return the handler of events."""
     registry = find_plugins()
     files = wiring.rooted_files(settings)
@@ -42,7 +53,7 @@ def make_handler(settings: Settings) -> EventHandler:
     return EventHandler(
         visits=wiring.visit_pipeline(settings, registry, files, cover),
         templates=wiring.template_pipeline(settings, registry, files, store),
-        formats=wiring.alert_formats(settings, registry),
+        formats=wiring.alert_formats(settings, registry, schema_ids),
         reporter=reporter,
         results=_result_files(settings),
         stale_after_s=settings.stream.stale_after_s,

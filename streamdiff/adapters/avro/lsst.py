@@ -7,7 +7,7 @@ else they require is found at the start: see `lsst_format`.
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +46,8 @@ class LsstFormat:
         Full name of the alert's record, such as ``lsst.v10_0.alert``.
     schema_id : int
         On the wire.
+    schema : dict
+        LSST's Avro schema of alerts.
     encoder : RecordEncoder
     now_mjd_tai : callable
         The time [MJD, TAI].
@@ -55,6 +57,7 @@ class LsstFormat:
 
     name: str
     schema_id: int
+    schema: Schema
     encoder: RecordEncoder
     now_mjd_tai: Callable[[], float]
     compress_cutouts: bool = False
@@ -68,6 +71,10 @@ class LsstFormat:
     def headers(self) -> Mapping[str, bytes]:
         """Return the name of the schema."""
         return {SCHEMA_HEADER: self.name.encode()}
+
+    def with_schema_id(self, schema_id: int) -> "LsstFormat":
+        """Return the format with the id that a registry has given to its schema."""
+        return replace(self, schema_id=schema_id)
 
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert.
@@ -137,6 +144,7 @@ def lsst_format(
     return LsstFormat(
         name=theirs["name"],
         schema_id=schema_id or 100 * major + minor,
+        schema=theirs,
         encoder=compile_encoder(fitted),
         now_mjd_tai=_tai_clock(),
         compress_cutouts=compress_cutouts,

@@ -1,19 +1,19 @@
 """The wire formats of alerts, as plugins."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.alert import alert_fields
-from streamdiff.adapters.avro.binary import RecordEncoder, compile_encoder
+from streamdiff.adapters.avro.binary import INT_MAX, RecordEncoder, compile_encoder
 from streamdiff.adapters.avro.container import ContainerFrame
 from streamdiff.adapters.avro.lsst import lsst_format
-from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, load, schema_id
+from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, Schema, load, schema_id
 from streamdiff.hookspecs import hookimpl
 from streamdiff.model import Alert
 from streamdiff.stages import AlertFormat
@@ -29,11 +29,14 @@ class ConfluentFormat:
     ----------
     id_offset : int
         Added to the schema id, so that ids do not clash with a registry's.
+    schema_id : int
+        On the wire; 0 for streamdiff's own, 100 major + minor.
     compress_cutouts : bool
         Whether cutouts are gzipped FITS.
     """
 
     id_offset: Annotated[int, Ge(0)] = 0
+    schema_id: Annotated[int, Ge(0), Le(INT_MAX)] = 0
     compress_cutouts: bool = False
 
     @property
@@ -46,6 +49,15 @@ class ConfluentFormat:
         """Return the name of the schema."""
         return schema_header("alert")
 
+    @property
+    def schema(self) -> Schema:
+        """Return the Avro schema of the messages."""
+        return load("alert")
+
+    def with_schema_id(self, schema_id: int) -> "ConfluentFormat":
+        """Return the format with the id that a registry has given to its schema."""
+        return replace(self, schema_id=schema_id)
+
     def encode(self, alert: Alert) -> bytes:
         """Return the message of one alert."""
         return encode_alert(
@@ -54,7 +66,8 @@ class ConfluentFormat:
 
     @cached_property
     def _header(self) -> bytes:
-        return wire.header(schema_id("alert", offset=self.id_offset))
+        own = schema_id("alert", offset=self.id_offset)
+        return wire.header(self.schema_id or own)
 
 
 @dataclass(frozen=True, kw_only=True)

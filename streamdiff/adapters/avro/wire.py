@@ -11,7 +11,13 @@ from typing import Any, cast
 
 import fastavro
 
-from streamdiff.adapters.avro.schemas import identify, latest, load, schema_id
+from streamdiff.adapters.avro.schemas import (
+    Version,
+    identify,
+    latest,
+    load,
+    schema_id,
+)
 from streamdiff.errors import UndecodableError
 
 _HEADER = struct.Struct(">bi")
@@ -40,10 +46,20 @@ def encode(record: str, values: Mapping[str, Any], *, id_offset: int = 0) -> byt
     return buffer.getvalue()
 
 
-def decode(message: bytes, *, id_offset: int = 0) -> tuple[str, dict[str, Any]]:
+def decode(
+    message: bytes, *, id_offset: int = 0, record: tuple[str, Version] | None = None
+) -> tuple[str, dict[str, Any]]:
     """Return the name of the record that a message holds, and its fields.
 
     A message of an older minor version is read with the defaults of the latest.
+
+    Parameters
+    ----------
+    message : bytes
+    id_offset : int
+        Added to every schema id.
+    record : tuple of str and Version, optional
+        What the message holds, whatever its id says.
 
     Raises
     ------
@@ -62,18 +78,19 @@ def decode(message: bytes, *, id_offset: int = 0) -> tuple[str, dict[str, Any]]:
             "application/json)"
         )
     try:
-        record, version = identify(found_id, offset=id_offset)
+        name, version = record or identify(found_id, offset=id_offset)
+        schema = load(name, version)
     except LookupError as err:
         raise UndecodableError(err.args[0]) from err
-    reader_schema = load(record) if version.major == latest().major else None
+    reader_schema = load(name) if version.major == latest().major else None
     body = BytesIO(message[_HEADER.size :])
     try:
-        values = fastavro.schemaless_reader(body, load(record, version), reader_schema)
+        values = fastavro.schemaless_reader(body, schema, reader_schema)
     except Exception as err:  # hostile bytes: fastavro may raise anything
         raise UndecodableError(
-            f"message of {len(message)} bytes is no {record} {version}: "
+            f"message of {len(message)} bytes is no {name} {version}: "
             f"{type(err).__name__}: {err!s:.200}"
         ) from err
     if trailing := len(body.getbuffer()) - body.tell():
-        raise UndecodableError(f"{trailing} bytes follow the {record} {version}")
-    return record, cast(dict[str, Any], values)
+        raise UndecodableError(f"{trailing} bytes follow the {name} {version}")
+    return name, cast(dict[str, Any], values)
