@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import click
@@ -24,6 +24,9 @@ _MAX_NAMED = 5
 _visit = click.option("--visit", type=int, help="Alerts of this visit.")
 _detector = click.option("--detector", type=int, help="Alerts of this detector.")
 _min_snr = click.option("--min-snr", type=float, help="Least significance.")
+_object = click.option(
+    "--object", "dia_object", type=int, help="Alerts of this DiaObject."
+)
 _topic = click.option("--topic", help="Topic of alerts in event logs.")
 
 
@@ -37,6 +40,10 @@ def command() -> None:
 @_visit
 @_detector
 @_min_snr
+@_object
+@click.option(
+    "--id", "dia_source", type=int, help="This alert in full, by its diaSourceId."
+)
 @_topic
 @click.option(
     "--limit", type=click.IntRange(min=0), help="Most alerts to show; 0 for all."
@@ -47,17 +54,38 @@ def show(
     visit: int | None,
     detector: int | None,
     min_snr: float | None,
+    dia_object: int | None,
+    dia_source: int | None,
     topic: str | None,
     limit: int | None,
     *,
     as_json: bool,
-) -> None:
-    """List the alerts in FILES; by default the first 100, with --json all."""
-    selection = Selection(visit=visit, detector=detector, min_snr=min_snr)
+) -> int:
+    """List the alerts in FILES; by default the first 100, with --json all.
+
+    With --id: values, flags, cutouts and earlier fluxes of one alert. With --object:
+    the light curve of a DiaObject, from the histories of all its alerts.
+    """
+    selection = Selection(
+        visit=visit,
+        detector=detector,
+        min_snr=min_snr,
+        dia_object=dia_object,
+        dia_source=dia_source,
+    )
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
     if as_json:
         _print_json(islice(records, limit or None))
-        return
+        return 0
+    if dia_source is not None:
+        return _print_details(records, dia_source)
+    if dia_object is not None:
+        return _print_object(records, dia_object)
+    _print_list(records, limit)
+    return 0
+
+
+def _print_list(records: Iterator[Record], limit: int | None) -> None:
     most = 100 if limit is None else limit
     shown = list(map(_without_cutouts, islice(records, most or None)))
     console = _console()
@@ -65,6 +93,33 @@ def show(
     rest = sum(1 for _ in records)
     total = len(shown) + rest
     click.echo(f"{len(shown)} of {total} alerts" if rest else f"{total} alerts")
+
+
+def _print_details(records: Iterator[Record], dia_source: int) -> int:
+    """Print an alert in full; return 1 if there is none."""
+    # What lists alerts is not to wait for what draws them.
+    from streamdiff.cli.alert_details import alert_details  # noqa: PLC0415
+
+    record = next(records, None)
+    if record is None:
+        click.echo(f"There is no alert {dia_source}.", err=True)
+        return 1
+    console = _console()
+    console.print(alert_details(record, console))
+    return 0
+
+
+def _print_object(records: Iterator[Record], dia_object: int) -> int:
+    """Print the light curve of a DiaObject; return 1 if there is no alert of it."""
+    from streamdiff.cli.alert_details import object_details  # noqa: PLC0415
+
+    first = next(records, None)
+    if first is None:
+        click.echo(f"There is no alert of DiaObject {dia_object}.", err=True)
+        return 1
+    console = _console()
+    console.print(object_details(dia_object, chain([first], records), console))
+    return 0
 
 
 @command.command("compare")
@@ -150,6 +205,7 @@ def compare_alerts(
 @_visit
 @_detector
 @_min_snr
+@_object
 @_topic
 @click.option(
     "--limit",
@@ -164,13 +220,16 @@ def report(
     visit: int | None,
     detector: int | None,
     min_snr: float | None,
+    dia_object: int | None,
     topic: str | None,
     limit: int,
 ) -> None:
     """Write a page on the alerts in FILES: pictures, measurements, light curves."""
     from streamdiff.app.alerts.report import write_report  # noqa: PLC0415
 
-    selection = Selection(visit=visit, detector=detector, min_snr=min_snr)
+    selection = Selection(
+        visit=visit, detector=detector, min_snr=min_snr, dia_object=dia_object
+    )
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
     n_shown = write_report(output, records, limit=limit)
     click.echo(f"{output}: {n_shown} alerts")

@@ -10,7 +10,7 @@ from streamdiff.model import Alert
 from streamdiff.ports import ConsumedRecord
 
 
-def alert(rank=0, *, visit=2026030500055, **columns):
+def alert(rank=0, *, visit=2026030500055, history=(), **columns):
     values = {
         "diaSourceId": (visit << 8 | 140) << 14 | rank,
         "visit": visit,
@@ -32,6 +32,7 @@ def alert(rank=0, *, visit=2026030500055, **columns):
             cutout_difference=None,
             cutout_science=None,
             cutout_template=None,
+            prv_dia_sources=tuple(history),
         )
     )
 
@@ -209,3 +210,45 @@ def test_a_report_is_written(run, usual, tmp_path):
     assert end.code == 0
     assert end.out == f"{page}: 2 alerts\n"
     assert "2 of 2 alerts" in page.read_text()
+
+
+def test_one_alert_is_shown_in_full(run, stored, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    records = [alert(0), alert(1, dipole_flag=True, trailLength=2.5, diaObjectId=7)]
+    path = stored("some", *records)
+    end = run("alerts", "show", path, "--id", records[1]["diaSourceId"])
+    assert end.code == 0
+    lines = [line.split() for line in end.out.splitlines()]
+    assert ["psfFlux", "1000", "100", "nJy"] in lines
+    assert ["trailLength", "2.5", "arcsec"] in lines
+    assert ["flags:", "dipole_flag"] in lines
+    assert ["science", "template", "difference"] in lines
+    assert str(records[0]["diaSourceId"]) not in end.out
+    assert max(map(len, end.out.splitlines())) <= 80
+
+
+def test_the_light_curve_of_an_object_is_shown(run, stored):
+    earlier = alert(3, psfFlux=812.0)["diaSource"] | {"midpointMjdTai": 60990.25}
+    records = [alert(0), alert(1, diaObjectId=7, history=[earlier]), alert(2)]
+    end = run("alerts", "show", stored("some", *records), "--object", 7)
+    assert end.code == 0
+    lines = [line.split() for line in end.out.splitlines()]
+    assert lines[0] == ["DiaObject", "7:", "1", "alerts,", "2", "fluxes"]
+    assert ["60990.250000", "r", "812", "100"] in lines
+    assert ["61000.500000", "r", "1000", "100"] in lines
+    assert "capitals: detected" in end.out
+
+
+@pytest.mark.parametrize("option", ["--id", "--object"])
+def test_what_is_not_there_is_told(run, usual, option):
+    end = run("alerts", "show", usual, option, "12345")
+    assert end.code == 1
+    assert "12345" in end.err
+    assert not end.out
+
+
+def test_a_report_on_one_object_has_its_alerts_only(run, stored, tmp_path):
+    path = stored("some", alert(0), alert(1, diaObjectId=7), alert(2, diaObjectId=8))
+    page = tmp_path / "report.html"
+    end = run("alerts", "report", path, "-o", page, "--object", 7)
+    assert end.out == f"{page}: 1 alerts\n"

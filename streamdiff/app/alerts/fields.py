@@ -104,7 +104,16 @@ def flattened(record: Mapping[str, Any]) -> dict[str, Value]:
     """
     fields: dict[str, Value] = {}
     _flatten(record, "", fields)
+    for name in _nested_records():
+        fields.pop(name, None)  # there only where the record is null
     return fields
+
+
+@cache
+def _nested_records() -> frozenset[str]:
+    """Return the fields of an alert that are records, and so have fields themselves."""
+    names = {field["name"] for field in load("alert")["fields"]}
+    return frozenset(names - set(schema_fields()))
 
 
 def _flatten(record: Mapping[str, Any], prefix: str, fields: dict[str, Value]) -> None:

@@ -6,8 +6,6 @@ from io import BytesIO
 from math import inf, isfinite
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from streamdiff.app.alerts.reading import Record
 
 # A flux without another to compare it with is no curve.
@@ -80,6 +78,9 @@ def dia_object_of(record: Record) -> int | None:
 
 def draw_curve(points: Iterable[FluxPoint], unit: str) -> bytes:
     """Return a light curve as PNG: one colour per band, forced fluxes hollow."""
+    # What only gathers fluxes is not to wait for matplotlib.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     figure = Figure(figsize=(6.4, 2.6))
     axes = figure.subplots()
     figure.subplots_adjust(left=0.17, right=0.8, bottom=0.2, top=0.94)

@@ -14,14 +14,16 @@ class Selection:
 
     Attributes
     ----------
-    visit, detector : int or None
-        `None` for any.
+    visit, detector, dia_source, dia_object : int or None
+        Identifiers; `None` for any.
     min_snr : float or None
         Least significance; an alert without one does not pass. `None` for any.
     """
 
     visit: int | None = None
     detector: int | None = None
+    dia_source: int | None = None
+    dia_object: int | None = None
     min_snr: float | None = None
 
     def accepts(self, record: Record) -> bool:
@@ -30,6 +32,8 @@ class Selection:
         return (
             self.visit in {None, source["visit"]}
             and self.detector in {None, source["detector"]}
+            and self.dia_source in {None, record["diaSourceId"]}
+            and self.dia_object in {None, source.get("diaObjectId")}
             and (self.min_snr is None or (source.get("snr") or 0.0) >= self.min_snr)
         )
 

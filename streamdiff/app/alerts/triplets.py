@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
+from streamdiff.adapters.fits.structure import inflate
 from streamdiff.app.pages.pictures import Pixels, gray, row_png
 from streamdiff.errors import UnreadableImageError
 
@@ -74,7 +75,8 @@ def decode_cutout(content: bytes | None) -> Image | None:
     if not content:
         return None
     try:
-        with fits.open(BytesIO(content), memmap=False) as hdus:
+        plain = inflate(content, "a cutout")
+        with fits.open(BytesIO(plain), memmap=False) as hdus:
             planes = (hdu.data for hdu in hdus if hdu.data is not None)
             image = np.asarray(next(planes), float)
     except Exception as err:  # hostile bytes: astropy may raise anything

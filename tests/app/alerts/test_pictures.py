@@ -1,5 +1,6 @@
 """Triplets as pictures, on sheets and on the page of a report."""
 
+import gzip
 import re
 from base64 import b64decode
 from io import BytesIO
@@ -23,6 +24,17 @@ def test_a_triplet_has_the_pixels_of_the_cutouts(alert):
     for name in ("science", "template", "difference"):
         with fits.open(BytesIO(record[f"cutout{name.title()}"])) as hdus:
             assert (getattr(triplet, name) == hdus[0].data).all()
+
+
+def test_compressed_cutouts_are_the_same_picture(alert):
+    record = alert()
+    packed = {
+        name: gzip.compress(value)
+        for name, value in record.items()
+        if isinstance(value, bytes)
+    }
+    assert len(packed) == 3
+    assert Triplet.of(record | packed).png() == Triplet.of(record).png()
 
 
 def test_a_star_is_bright_in_its_picture(alert):
@@ -49,7 +61,9 @@ def test_cutouts_of_several_sizes_are_one_picture(alert):
     assert Triplet.of(record | {"cutoutScience": buffer.getvalue()}).png()
 
 
-@pytest.mark.parametrize("content", [b"no FITS at all", b"SIMPLE  =    T"])
+@pytest.mark.parametrize(
+    "content", [b"no FITS at all", b"SIMPLE  =    T", b"\x1f\x8b no gzip"]
+)
 def test_a_damaged_cutout_is_an_error(content):
     with pytest.raises(UnreadableImageError, match="no FITS image"):
         decode_cutout(content)
