@@ -73,6 +73,8 @@ class Exposure:
             raise InvalidExposureError(f"{self.id}: {err}") from err
         if not (self.wcs.has_celestial and self.wcs.naxis == 2):
             raise InvalidExposureError(f"{self.id}: the WCS is not celestial")
+        if isinstance(self.covariance_factor, float) and self.covariance_factor > 0:
+            return
         factor = np.asarray(self.covariance_factor, np.float32)
         if factor.shape not in {(), shape} or not (factor > 0).all():
             raise InvalidExposureError(

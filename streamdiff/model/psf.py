@@ -374,7 +374,8 @@ def _normalised(stamps: NDArray[np.float64]) -> NDArray[np.float64]:
     if not (ky % 2 and kx % 2):
         raise InvalidExposureError(f"PSF stamps must have odd sides, got {ky} x {kx}")
     sums = stamps.sum(axis=(1, 2))
-    if not np.isfinite(stamps).all() or (sums <= 0).any():
+    # a sum is finite only if all of its values are
+    if not (np.isfinite(sums) & (sums > 0)).all():
         raise InvalidExposureError(
             "PSF stamps must be finite with a positive sum, got sums from "
             f"{sums.min():.3g} to {sums.max():.3g}"

@@ -240,16 +240,21 @@ def _double(encode: Callable[[Any], bytes], missing: bytes | None = None) -> Enc
     return encode_double
 
 
+class _Booleans(dict[Any, bytes | None]):
+    """The bytes of booleans, numpy's too, and of numbers, which are true but for 0.
+
+    To look them up takes a third of what a function would.
+    """
+
+    def __init__(self, *, true: bytes, false: bytes, missing: bytes | None) -> None:
+        super().__init__({True: true, False: false, None: missing})
+
+    def __missing__(self, number: float) -> bytes | None:
+        return self[True if isfinite(number) else None]
+
+
 def _boolean(true: bytes, false: bytes, missing: bytes | None = None) -> Encoder:
-    # also finds numpy's booleans, and numbers that equal one
-    known: Mapping[Any, bytes | None] = {True: true, False: false, None: missing}
-
-    def encode_boolean(value: Any) -> bytes | None:  # noqa: ANN401
-        if value in known:
-            return known[value]
-        return true if isfinite(value) else missing
-
-    return encode_boolean
+    return _Booleans(true=true, false=false, missing=missing).__getitem__
 
 
 def _integer(value: Any) -> bytes:  # noqa: ANN401
