@@ -12,11 +12,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.shifted_stamps import shifted_with_derivatives
 from streamdiff.imaging.stamps import Stamps
 from streamdiff_measurement.least_squares import inverses
-from streamdiff_measurement.shifted_psf import ShiftedPsf
 
 _STEPS, _MAX_STEP, _CONVERGED, _DONE = 8, 0.5, 0.02, 1e-3
+# Of the six, flux, column and row of both lobes: those that difference, science image
+# and template depend on.
+_PARAMETERS = slice(0, 6), slice(0, 3), slice(3, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,17 +100,15 @@ class Plane:
         lobe : ndarray of float64, shape (n, 3)
             Flux, column and row.
         """
-        value, *slopes = ShiftedPsf(self._psf, lobe[:, 1:]).value_and_slopes()
-        flux = lobe[:, 0, np.newaxis, np.newaxis]
-        terms = np.stack([value, *(flux * slope for slope in slopes)], axis=1)
+        terms = shifted_with_derivatives(self._psf, lobe[:, 1:], order=1)
+        terms[:, 1:] *= lobe[:, 0, np.newaxis, np.newaxis, np.newaxis]
         return self._without_plane(terms.reshape(*terms.shape[:2], -1))
 
     def _without_plane(self, terms: NDArray[np.float64]) -> NDArray[np.float64]:
-        terms = np.where(self._usable, terms, 0)
-        kept: NDArray[np.float64] = (
-            terms - (terms @ self._sky.swapaxes(1, 2)) @ self._sky
-        )
-        return kept
+        """Return terms without their planes, changed in place."""
+        terms *= self._usable
+        terms -= (terms @ self._sky.swapaxes(1, 2)) @ self._sky
+        return terms
 
 
 def _orthonormal_planes(usable: NDArray[np.bool_], side: int) -> NDArray[np.float64]:
@@ -202,36 +203,35 @@ class Triplet:
         return self.difference, self.science, self.template
 
     def _terms(self, lobes: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Return derivatives of each image by the six parameters."""
+        """Return derivatives of each image by those of `_PARAMETERS` it depends on."""
         positive, negative = lobes.swapaxes(0, 1)
-        star, old = self.science.terms(positive), self.template.terms(negative)
-        both = self.difference.terms(positive), -self.difference.terms(negative)
-        return [
-            np.concatenate(pair, axis=1)
-            for pair in (both, (star, np.zeros_like(star)), (np.zeros_like(old), old))
-        ]
+        star, old = self.difference.terms(positive), self.difference.terms(negative)
+        both = np.concatenate([star, np.negative(old, out=old)], axis=1)
+        return [both, self.science.terms(positive), self.template.terms(negative)]
 
     def _step(
         self, terms: list[NDArray[np.float64]], lobes: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         right = np.zeros((len(lobes), 6, 1))
-        for term, plane in zip(terms, self._planes, strict=True):
-            left = plane.pixels - _model(term, lobes)
-            right += plane.weight * (term @ left[:, :, np.newaxis])
+        for term, plane, those in zip(terms, self._planes, _PARAMETERS, strict=True):
+            left = plane.pixels - _model(term, lobes, those)
+            right[:, those] += plane.weight * (term @ left[:, :, np.newaxis])
         step = np.nan_to_num(self._inverse(terms) @ right).reshape(-1, 2, 3)
         step[..., 1:] = np.clip(step[..., 1:], -_MAX_STEP, _MAX_STEP)
         return step
 
     def _inverse(self, terms: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        weighted = zip(terms, self._planes, strict=True)
-        return inverses(sum(p.weight * (t @ t.swapaxes(1, 2)) for t, p in weighted))
+        normal = np.zeros((len(terms[0]), 6, 6))
+        for term, plane, those in zip(terms, self._planes, _PARAMETERS, strict=True):
+            normal[:, those, those] += plane.weight * (term @ term.swapaxes(1, 2))
+        return inverses(normal)
 
     def _covariance(self, terms: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return covariances: the noise of the difference is that of the images."""
         inverse = self._inverse(terms)
         difference, science, template = (
-            inverse @ (plane.weight * term)
-            for term, plane in zip(terms, self._planes, strict=True)
+            (inverse[:, :, those] * plane.weight) @ term
+            for term, plane, those in zip(terms, self._planes, _PARAMETERS, strict=True)
         )
         total = np.zeros_like(inverse)
         for gain, plane in (
@@ -244,7 +244,7 @@ class Triplet:
     def _result(
         self, lobes: NDArray[np.float64], terms: list[NDArray[np.float64]]
     ) -> Lobes:
-        left = self.difference.pixels - _model(terms[0], lobes)
+        left = self.difference.pixels - _model(terms[0], lobes, _PARAMETERS[0])
         used = self.difference.variance > 0
         variance = np.where(used, self.difference.variance, 1)
         return Lobes(
@@ -256,7 +256,8 @@ class Triplet:
 
 
 def _model(
-    terms: NDArray[np.float64], lobes: NDArray[np.float64]
+    terms: NDArray[np.float64], lobes: NDArray[np.float64], those: slice
 ) -> NDArray[np.float64]:
-    """Return both lobes as pixels, shape (n, k * k)."""
-    return lobes[:, :1, 0] * terms[:, 0] + lobes[:, 1:, 0] * terms[:, 3]
+    """Return the lobes that an image has as pixels, shape (n, k * k)."""
+    flux = lobes.reshape(-1, 6)[:, those][:, ::3]
+    return np.asarray(np.einsum("nk,nkm->nm", flux, terms[:, ::3]))

@@ -13,9 +13,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from streamdiff.imaging.shifted_stamps import shifted_with_derivatives
 from streamdiff.imaging.stamps import Stamps
 from streamdiff_measurement.least_squares import Solution, solve
-from streamdiff_measurement.shifted_psf import ShiftedPsf
 
 # From the nearest pixel, steps converge to a hundredth of one.
 _STEPS, _MAX_STEP = 4, 0.5
@@ -93,7 +93,7 @@ def find_patterns(stamps: Stamps, psf: NDArray[np.float64], search: int) -> Cand
     search : int
         Farthest middle [pixel].
     """
-    templates = np.stack(ShiftedPsf(psf, np.zeros((1, 2))).value_and_slopes(), axis=1)
+    templates = shifted_with_derivatives(psf, np.zeros((1, 2)), order=1)
     flat = templates.reshape(*templates.shape[:2], -1)
     gram = flat @ flat.swapaxes(1, 2)
     match = _correlated(stamps.image, templates, search)
@@ -129,30 +129,30 @@ def fit_patterns(
     """
     start = centre
     for _ in range(_STEPS):
-        moved = ShiftedPsf(psf, centre)
-        value, by_x, by_y = moved.value_and_slopes()
-        moment = _linear(stamps, [value, by_x, by_y]).coefficients[:, 1:]
-        xx, xy, yy = moved.curvatures()
+        terms = shifted_with_derivatives(psf, centre, order=2)
+        terms *= stamps.usable[:, np.newaxis]
+        moment = _linear(stamps, terms[:, :3]).coefficients[:, 1:]
         mx, my = moment.T[:, :, np.newaxis, np.newaxis]
-        fit = _linear(stamps, [value, by_x, by_y, mx * xx + my * xy, mx * xy + my * yy])
+        xx, xy, yy = terms[:, 3:].swapaxes(0, 1)
+        terms[:, 3], terms[:, 4] = mx * xx + my * xy, mx * xy + my * yy
+        fit = _linear(stamps, terms[:, :5])
         step = np.nan_to_num(fit.coefficients[:, 3:])
         centre = np.clip(
             centre + np.clip(step, -_MAX_STEP, _MAX_STEP), start - 1.5, start + 1.5
         )
-    return _patterns(stamps, centre, fit, [value, by_x, by_y])
+    return _patterns(stamps, centre, fit, terms[:, :3])
 
 
 def _patterns(
     stamps: Stamps,
     centre: NDArray[np.float64],
     fit: Solution,
-    terms: list[NDArray[np.float64]],
+    terms: NDArray[np.float64],
 ) -> Patterns:
     net, moment = fit.coefficients[:, 0], fit.coefficients[:, 1:3]
-    slope = moment[:, :1, np.newaxis] * terms[1] + moment[:, 1:, np.newaxis] * terms[2]
+    slope = np.einsum("ni,niyx->nyx", moment, terms[:, 1:])
     of_point, of_slope = (
-        np.sqrt(np.sum(np.where(stamps.usable, term, 0) ** 2, axis=(1, 2)))
-        for term in (terms[0], slope)
+        np.sqrt(np.sum(term**2, axis=(1, 2))) for term in (terms[:, 0], slope)
     )
     ratio = np.divide(
         of_point, of_slope, out=np.zeros_like(of_slope), where=of_slope > 0
@@ -169,13 +169,13 @@ def _patterns(
     )
 
 
-def _linear(stamps: Stamps, terms: list[NDArray[np.float64]]) -> Solution:
-    n = len(stamps.image)
-    design = np.stack([np.where(stamps.usable, t, 0) for t in terms], axis=1)
+def _linear(stamps: Stamps, terms: NDArray[np.float64]) -> Solution:
+    """Return the fits of terms, which are 0 where pixels are not usable."""
+    n, p, ky, kx = terms.shape
+    m = ky * kx
+    variance = stamps.variance * stamps.covariance_factor[:, None, None]
     return solve(
-        design.reshape(n, len(terms), -1),
-        stamps.image.reshape(n, -1),
-        (stamps.variance * stamps.covariance_factor[:, None, None]).reshape(n, -1),
+        terms.reshape(n, p, m), stamps.image.reshape(n, m), variance.reshape(n, m)
     )
 
 

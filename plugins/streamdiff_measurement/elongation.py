@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.wcs.utils import proj_plane_pixel_area
 from numpy.typing import NDArray
 
 from streamdiff.model import DiaSources, Difference, MaskPlane
@@ -10,6 +11,8 @@ from streamdiff_measurement.source_moments import psf_moments, source_moments
 
 # 95 % of a normal distribution are below so many standard deviations.
 ONE_SIDED_95 = 1.645
+_SHAPE = ("ixx", "iyy", "ixy")
+_SHAPE_OF_PSF = ("ixxPSF", "iyyPSF", "ixyPSF")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,8 +23,6 @@ class Elongation:
 
     Attributes
     ----------
-    middle : ndarray of float64, shape (n, 2)
-        Centroid on the image [pixel].
     axis : ndarray of float64, shape (n, 2)
         Unit vector along the line.
     length : ndarray of float64, shape (n,)
@@ -32,7 +33,6 @@ class Elongation:
         Significance of the square of the length.
     """
 
-    middle: NDArray[np.float64]
     axis: NDArray[np.float64]
     length: NDArray[np.float64]
     longest: NDArray[np.float64]
@@ -42,27 +42,54 @@ class Elongation:
 def elongations(
     difference: Difference, sources: DiaSources, *, exclude: MaskPlane
 ) -> Elongation:
-    """Return the lines; pixels on any of the excluded planes take no part."""
-    x, y = sources["x"], sources["y"]
-    found = source_moments(
-        difference, x, y, negative=sources["isNegative"], exclude=exclude
-    )
-    known = found.snr > 0
-    of_source = _matrices(found.xx, found.yy, found.xy)
-    of_psf = _matrices(*psf_moments(difference, x, y))
-    excess, axes = np.linalg.eigh(of_source - of_psf)
+    """Return the lines; pixels on any of the excluded planes take no part.
+
+    Moments that an earlier measurer has measured are used as they are.
+    """
+    found = _measured(difference, sources)
+    if found is None:
+        found = _measure(difference, sources, exclude)
+    of_source, of_psf, snr = found
+    known = snr > 0
+    excess, axes = np.linalg.eigh(np.nan_to_num(of_source - of_psf))
     excess, axis = excess[:, 1], axes[:, :, 1]
     along = np.einsum("ni,nij,nj->n", axis, of_source, axis)
     # As `moment_errors` has it, along the line.
-    error = np.sqrt(8) * along / np.where(known, found.snr, np.nan)
+    error = np.sqrt(8) * along / np.where(known, snr, np.nan)
     excess = np.where(known, np.maximum(excess, 0), np.nan)
     return Elongation(
-        middle=np.stack([found.x, found.y], axis=1),
         axis=axis,
         length=np.sqrt(12 * excess),
         longest=np.sqrt(12 * (excess + ONE_SIDED_95 * error)),
         snr=np.nan_to_num(excess / error),
     )
+
+
+# Matrices of sources and of the PSF, and signal-to-noise ratios.
+_Shapes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _measure(
+    difference: Difference, sources: DiaSources, exclude: MaskPlane
+) -> _Shapes:
+    x, y, negative = sources["x"], sources["y"], sources["isNegative"]
+    found = source_moments(difference, x, y, negative=negative, exclude=exclude)
+    of_psf = _matrices(*psf_moments(difference, x, y))
+    return _matrices(found.xx, found.yy, found.xy), of_psf, found.snr
+
+
+def _measured(difference: Difference, sources: DiaSources) -> _Shapes | None:
+    """Return what the columns of `SourceMoments` say; nothing if there are none."""
+    if not all(name in sources for name in (*_SHAPE, *_SHAPE_OF_PSF, "ixxErr")):
+        return None
+    area = proj_plane_pixel_area(difference.wcs) * 3600**2
+    of_source, of_psf = (
+        _matrices(*(np.asarray(sources[name], float) / area for name in names))
+        for names in (_SHAPE, _SHAPE_OF_PSF)
+    )
+    # As `moment_errors` has it.
+    snr = np.sqrt(8) * area * of_source[:, 0, 0] / sources["ixxErr"]
+    return of_source, of_psf, np.nan_to_num(snr)
 
 
 def _matrices(

@@ -1,17 +1,19 @@
 """Adaptive moments of sources and of the PSF: for more than one measurer."""
 
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.moments import Moments, adaptive_moments
+from streamdiff.imaging.moments import Moments, moments_of_stamps
 from streamdiff.imaging.stamps import (
     Stamps,
     batches,
     centred_psf_stamps,
     cut_stamps,
     nearest_pixels,
+    resized_stamps,
 )
 from streamdiff.model import ConstantPsf, Difference, Exposure, MaskPlane
 from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
@@ -105,44 +107,27 @@ def _of_stamps(
     width: float,
 ) -> Moments:
     """Return moments; positions are those on the image."""
-    n, side, _ = stamps.image.shape
-    if n == 0:
-        return Moments(**{name: np.zeros(0) for name in Moments.__slots__})
     column, row = nearest_pixels(x, y)
-    # One below the other, stamps are an image.
-    below = side * np.arange(n) + side // 2
-    noise = stamps.covariance_factor[:, np.newaxis, np.newaxis] * stamps.variance
-    found = adaptive_moments(
-        _below(sign[:, np.newaxis, np.newaxis] * stamps.image),
-        _below(noise),
-        ~stamps.usable.reshape(n * side, side),
-        side // 2 + x - column,
-        below + y - row,
+    found = moments_of_stamps(
+        sign[:, np.newaxis, np.newaxis] * stamps.image,
+        stamps.covariance_factor[:, np.newaxis, np.newaxis] * stamps.variance,
+        stamps.usable,
+        np.stack([x - column, y - row], axis=1),
         sigma=width / FWHM_PER_SIGMA,
-        radius=side // 2,
     )
-    moved = {"x": found.x - side // 2 + column, "y": found.y - below + row}
-    others = {k: getattr(found, k) for k in Moments.__slots__ if k not in moved}
-    return Moments(**moved, **others)
+    return replace(found, x=found.x + column, y=found.y + row)
 
 
 def _of_psfs(stamps: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     """Return xx, yy and xy of PSF stamps, shape (3, n) [pixel**2]."""
-    n, ky, kx = stamps.shape
-    if n == 0:
-        return np.zeros((3, 0))
-    column = _below(stamps)
-    found = adaptive_moments(
-        column,
-        np.ones_like(column),
-        np.zeros(column.shape, bool),
-        np.full(n, kx // 2, float),
-        ky // 2 + ky * np.arange(n, dtype=float),
+    side = 2 * min(ceil(_RADIUS_FWHM * width), *(k // 2 for k in stamps.shape[1:])) + 1
+    middles = resized_stamps(stamps, side)
+    ones = np.ones(middles.shape)
+    found = moments_of_stamps(
+        middles,
+        ones,
+        ones > 0,
+        np.zeros((len(stamps), 2)),
         sigma=width / FWHM_PER_SIGMA,
-        radius=min(ceil(_RADIUS_FWHM * width), ky // 2, kx // 2),
     )
     return np.stack([found.xx, found.yy, found.xy])
-
-
-def _below(stamps: NDArray[np.float64]) -> NDArray[np.float32]:
-    return stamps.reshape(-1, stamps.shape[2]).astype(np.float32)

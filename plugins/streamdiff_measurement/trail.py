@@ -9,12 +9,12 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from streamdiff.model import Column, DiaSources, Difference
+from streamdiff.model import Column, DiaSources, Difference, MaskPlane
 from streamdiff.stages import Images
 from streamdiff_measurement.elongation import Elongation, elongations
 from streamdiff_measurement.good_pixels import GoodPixels
 from streamdiff_measurement.sky import tangent_jacobian
-from streamdiff_measurement.source_moments import typical_fwhm
+from streamdiff_measurement.source_moments import source_moments, typical_fwhm
 from streamdiff_measurement.trail_fit import Trails, fit_at
 from streamdiff_measurement.trail_values import (
     TRAIL_COLUMNS,
@@ -27,8 +27,6 @@ from streamdiff_measurement.trail_values import (
 _AROUND_FWHM, _SMALLEST_FWHM = 6.0, 8.0
 # Of the sides of stamps, where a trail does not fit in.
 _GROWTH = 2.0
-# Moments may make a trail so much shorter than its fit.
-_UNDERESTIMATE = 1.4
 _PIXELS_AT_ONCE = 1 << 16
 # Moments of noise are this far off.
 _MIN_ELONGATION_SNR = 1.5
@@ -68,10 +66,8 @@ class Trail(GoodPixels):
         width = typical_fwhm(difference)
         shape = elongations(difference, sources, exclude=self.excluded)
         values["trailLengthMax"][:] = _limits(difference, sources, shape)
-        trail = np.concatenate(
-            [shape.middle, shape.length[:, np.newaxis] * shape.axis], axis=1
-        )
         first = self._needed(sources, shape, width)
+        trail = _start(difference, sources, shape, np.isfinite(first), self.excluded)
         needed = first.copy()
         for side in self._sides(width):
             fits = np.flatnonzero(needed <= side)
@@ -105,7 +101,8 @@ class Trail(GoodPixels):
         self, sources: DiaSources, shape: Elongation, width: float
     ) -> NDArray[np.float64]:
         """Return sides of stamps [pixel]; infinite where no fit is needed."""
-        long = shape.length > self.min_length * width / _UNDERESTIMATE
+        # By its moments, a short trail is longer than it is, by a tenth or so.
+        long = shape.length > self.min_length * width
         long &= shape.snr > _MIN_ELONGATION_SNR
         if "isDipole" in sources:
             long &= ~sources["isDipole"]
@@ -119,6 +116,23 @@ class Trail(GoodPixels):
             sides.append(2 * ceil(side / 2) + 1)
             side *= _GROWTH
         return [*sides, 2 * (self.max_side // 2) + 1]
+
+
+def _start(
+    difference: Difference,
+    sources: DiaSources,
+    shape: Elongation,
+    tried: NDArray[np.bool_],
+    exclude: MaskPlane,
+) -> NDArray[np.float64]:
+    """Return where to start the fits, as `Trails.trail`."""
+    x, y = np.array(sources["x"], float), np.array(sources["y"], float)
+    negative = sources["isNegative"][tried]
+    found = source_moments(
+        difference, x[tried], y[tried], negative=negative, exclude=exclude
+    )
+    x[tried], y[tried] = found.x, found.y
+    return np.column_stack([x, y, shape.length[:, np.newaxis] * shape.axis])
 
 
 def _split(rows: NDArray[np.intp], at_once: int) -> list[NDArray[np.intp]]:

@@ -22,7 +22,7 @@ from streamdiff_measurement.trail_model import TrailModel
 _STEPS, _CONVERGED, _AT_MINIMUM = 30, 0.01, 0.1
 # Of chi-squared: a fit is within 0.03 of its errors of the minimum.
 _NO_GAIN = 1e-3
-_MARGIN_FWHM = 4.0
+_MARGIN_FWHM = 2.0
 _DAMPING, _LESS, _MORE = 1e-2, 0.2, 10.0
 
 
@@ -85,26 +85,28 @@ def fit_trails(
         variance=stamps.variance.reshape(n, -1),
         factor=stamps.covariance_factor,
     )
-    trail, damping = start.copy(), np.full(len(start), _DAMPING)
-    state = problem.at(trail)
-    moving = np.arange(len(start))
+    trail, damping = start.copy(), np.full(n, _DAMPING)
+    moving, here = np.arange(n), problem.at(trail)
+    state, few = here.take(moving), problem
     for _ in range(_STEPS):
-        few, here = problem.take(moving), state.take(moving)
         step = _clipped(few.step(here, damping[moving]), max_step)
         there = few.at(trail[moving] + step)
-        better = there.residual < here.residual
+        gain = here.residual - there.residual
+        better = gain > 0
         better &= np.abs(trail[moving] + step).max(axis=1) < model.size
         trail[moving[better]] += step[better]
-        state.put(moving[better], there.take(better))
+        here.put(better, there.take(better))
         damping[moving] *= np.where(better, _LESS, _MORE)
         # A step that gains nothing ends the fit if it is a short one.
         going = np.abs(step).max(axis=1) > _CONVERGED
-        gain = here.residual - there.residual
         going &= ~better | (gain > _NO_GAIN * few.noise)
         going &= np.hypot(*trail[moving, 2:].T) >= shortest
-        moving = moving[going]
+        if not going.all():
+            state.put(moving[~going], here.take(~going))
+            moving, few, here = moving[going], few.take(going), here.take(going)
         if not moving.size:
             break
+    state.put(moving, here)
     return problem.result(trail, state)
 
 
@@ -121,7 +123,7 @@ class _State:
         """Return those of some."""
         return _State(**{name: getattr(self, name)[rows] for name in self.__slots__})
 
-    def put(self, rows: NDArray[np.intp], other: "_State") -> None:
+    def put(self, rows: NDArray[Any], other: "_State") -> None:
         """Replace those of some."""
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(other, name)
@@ -137,7 +139,7 @@ class _Problem:
     variance: NDArray[np.float64]
     factor: NDArray[np.float64]
 
-    def take(self, rows: NDArray[np.intp]) -> "_Problem":
+    def take(self, rows: NDArray[np.bool_]) -> "_Problem":
         """Return that of some."""
         return _Problem(
             model=self.model.take(rows),
@@ -155,16 +157,15 @@ class _Problem:
         return mean
 
     def at(self, trail: NDArray[np.float64]) -> _State:
-        terms = np.where(self.usable[:, np.newaxis], self.model.terms(trail), 0)
-        power = np.sum(terms[:, 0] ** 2, axis=1)
-        match = np.sum(terms[:, 0] * self.image, axis=1)
+        terms = self.model.terms(trail, self.usable)
+        power = np.einsum("nm,nm->n", terms[:, 0], terms[:, 0])
+        match = np.einsum("nm,nm->n", terms[:, 0], self.image)
         flux = np.divide(match, power, out=np.zeros_like(match), where=power > 0)
         left = self.image - flux[:, np.newaxis] * terms[:, 0]
         # The derivative by the flux has no flux in it, the others have.
         terms[:, 1:] *= flux[:, np.newaxis, np.newaxis]
-        return _State(
-            terms=terms, flux=flux, left=left, residual=np.sum(left**2, axis=1)
-        )
+        residual = np.einsum("nm,nm->n", left, left)
+        return _State(terms=terms, flux=flux, left=left, residual=residual)
 
     def step(self, state: _State, damping: NDArray[np.float64]) -> NDArray[np.float64]:
         normal = state.terms @ state.terms.swapaxes(1, 2)

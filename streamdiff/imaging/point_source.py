@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.shifted_stamps import shifted_with_derivatives
 from streamdiff.imaging.stamps import (
     Stamps,
     batches,
@@ -21,7 +23,7 @@ from streamdiff.imaging.stamps import (
     psf_stamps,
 )
 from streamdiff.model import Difference, Exposure, MaskPlane
-from streamdiff.model.psf import fwhm, toeplitz
+from streamdiff.model.psf import fwhm
 
 # A flux from less of the PSF's power than this says little about the source.
 _MIN_POWER = 0.1
@@ -29,7 +31,6 @@ _MIN_POWER = 0.1
 _STEPS, _MAX_STEP, _CONVERGED, _DONE = 6, 0.5, 0.01, 1e-4
 # Positions need the core alone: the wings only cost time.
 _CORE_FWHM, _MIN_CORE = 2.0, 5
-_DERIVATIVE_STEP = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,27 +151,61 @@ def _joined(kind: type[_Result], parts: list[_Result]) -> _Result:
 
 
 def _fluxes(stamps: Stamps, psf: NDArray[np.float64]) -> PointSources:
-    axes = (1, 2)
-    model = np.where(stamps.usable, psf, 0)
-    norm = np.sum(model**2, axis=axes)
-    enough = norm > _MIN_POWER * np.sum(psf**2, axis=axes)
-    norm = np.where(enough, norm, np.nan)
-    flux = np.sum(stamps.image * model, axis=axes) / norm
-    noise = stamps.covariance_factor * np.sum(stamps.variance * model**2, axis=axes)
-
-    variance = np.where(stamps.usable, stamps.variance, 1)
-    residual = stamps.image - flux[:, np.newaxis, np.newaxis] * model
-    chi2 = np.sum(residual**2 / variance, axis=axes)
-    n_pixels = stamps.usable.sum(axis=axes)
-    log_norm = np.sum(np.log(variance), axis=axes) + n_pixels * np.log(2 * np.pi)
+    n_pixels = stamps.usable.sum(axis=(1, 2))
+    flux, noise, chi2, log_norm = np.empty((4, len(psf)))
+    _fill_fluxes(
+        (stamps.image, stamps.variance, stamps.usable, psf),
+        (flux, noise, chi2, log_norm),
+    )
     return PointSources(
         flux=flux,
-        flux_error=np.sqrt(noise) / norm,
+        flux_error=np.sqrt(stamps.covariance_factor * noise),
         chi2=chi2,
-        log_likelihood=-0.5 * (chi2 + log_norm),
+        log_likelihood=-0.5 * (chi2 + log_norm + n_pixels * np.log(2 * np.pi)),
         n_pixels=n_pixels,
         truncated=stamps.truncated,
     )
+
+
+@compiled
+def _fill_fluxes(
+    stamps: tuple[
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.bool_],
+        NDArray[np.float64],
+    ],
+    results: tuple[
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+    ],
+) -> None:
+    """Fill in fluxes, their variances, chi-squared, and logarithms of variances."""
+    flux, of_flux, chi2, log_norm = results
+    for i in range(len(flux)):
+        image, variance, usable, psf = (
+            stamps[0][i].ravel(),
+            stamps[1][i].ravel(),
+            stamps[2][i].ravel(),
+            stamps[3][i].ravel(),
+        )
+        power = norm = match = noise = logarithm = 0.0
+        for k in range(psf.size):
+            power += psf[k] ** 2
+            if usable[k]:
+                norm += psf[k] ** 2
+                match += psf[k] * image[k]
+                noise += psf[k] ** 2 * variance[k]
+                logarithm += np.log(variance[k])
+        if norm <= _MIN_POWER * power:
+            norm = np.nan
+        flux[i], of_flux[i], log_norm[i] = match / norm, noise / norm**2, logarithm
+        chi2[i] = 0
+        for k in range(psf.size):
+            if usable[k]:
+                chi2[i] += (image[k] - flux[i] * psf[k]) ** 2 / variance[k]
 
 
 def _fitted(
@@ -232,30 +267,10 @@ def _design(
     core: NDArray[np.float64], shift: NDArray[np.float64], usable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return PSFs and their derivatives by x and y; shape (n, 3, n_pixels)."""
-    ky, kx = core.shape[1:]
-    (to_x, slope_x), (to_y, slope_y) = (
-        _shift_and_slope(kx, shift[:, 0]),
-        _shift_and_slope(ky, shift[:, 1]),
-    )
-    along_y = to_y @ core
-    terms = (
-        along_y @ to_x.swapaxes(1, 2),
-        along_y @ slope_x.swapaxes(1, 2),
-        slope_y @ core @ to_x.swapaxes(1, 2),
-    )
-    design = np.stack([np.where(usable, term, 0) for term in terms], axis=1)
-    return design.reshape(len(core), 3, ky * kx)
-
-
-def _shift_and_slope(
-    size: int, shift: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrices of `shift_matrix`, and their derivatives by the shift."""
-    distance = np.arange(1 - size, size) - shift[:, np.newaxis]
-    before, here, after = (
-        np.sinc(distance - h) for h in (-_DERIVATIVE_STEP, 0, _DERIVATIVE_STEP)
-    )
-    return toeplitz(here), toeplitz((after - before) / (2 * _DERIVATIVE_STEP))
+    design = shifted_with_derivatives(core, shift, order=1)
+    design *= usable[:, np.newaxis]
+    n, p, ky, kx = design.shape
+    return design.reshape(n, p, ky * kx)
 
 
 def _gauss_newton(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.shifted_stamps import shifted_with_derivatives
 from streamdiff.model import (
     ConstantPsf,
     Difference,
@@ -15,7 +17,6 @@ from streamdiff.model import (
     PolynomialPsf,
     Psf,
 )
-from streamdiff.model.psf import shift_matrix
 
 # 64 stamps of 41 x 41 px in float64 are 0.9 MB: a fit holds a few such arrays, and is
 # several times as slow where they do not fit into the cache.
@@ -118,20 +119,56 @@ def cut_stamps(
     exclude : MaskPlane
         Pixels on any of these planes are not usable.
     """
-    (rows, columns), inside = pixels_around(exposure.shape, x, y, shape)
-    image = exposure.image[rows, columns].astype(float)
-    variance = exposure.variance[rows, columns].astype(float)
-    usable = inside & ~exclude.in_mask(exposure.mask[rows, columns])
-    usable &= np.isfinite(image) & np.isfinite(variance) & (variance > 0)
+    column, row = nearest_pixels(x, y)
+    sides = (column.size, *shape)
+    image, variance = np.zeros(sides), np.zeros(sides)
+    usable, truncated = np.zeros(sides, np.bool_), np.zeros(column.size, np.bool_)
+    _copy_usable(
+        (exposure.image, exposure.variance, exposure.mask),
+        int(exclude),
+        (column, row),
+        (image, variance, usable, truncated),
+    )
     factor = np.broadcast_to(exposure.covariance_factor, exposure.shape)
-    middle = rows[:, shape[0] // 2, 0], columns[:, 0, shape[1] // 2]
+    middle = tuple(
+        np.clip(at, 0, n - 1)
+        for at, n in zip((row, column), exposure.shape, strict=True)
+    )
     return Stamps(
-        image=np.where(usable, image, 0),
-        variance=np.where(usable, variance, 0),
+        image=image,
+        variance=variance,
         usable=usable,
         covariance_factor=factor[middle].astype(float),
-        truncated=np.asarray(~inside.all(axis=(1, 2))),
+        truncated=truncated,
     )
+
+
+@compiled
+def _copy_usable(
+    planes: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]],
+    excluded: int,
+    middles: tuple[NDArray[np.intp], NDArray[np.intp]],
+    stamps: tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]
+    ],
+) -> None:
+    """Fill in what is usable around columns and rows, and what is truncated."""
+    image, variance, mask = planes
+    to_image, to_variance, usable, truncated = stamps
+    height, width = image.shape
+    n, ky, kx = usable.shape
+    for i in range(n):
+        left, top = middles[0][i] - kx // 2, middles[1][i] - ky // 2
+        truncated[i] = min(left, top) < 0 or left + kx > width or top + ky > height
+        for y in range(max(top, 0), min(top + ky, height)):
+            for x in range(max(left, 0), min(left + kx, width)):
+                if mask[y, x] & excluded or not np.isfinite(image[y, x]):
+                    continue
+                if not (np.isfinite(variance[y, x]) and variance[y, x] > 0):
+                    continue
+                usable[i, y - top, x - left] = True
+                to_image[i, y - top, x - left] = image[y, x]
+                to_variance[i, y - top, x - left] = variance[y, x]
 
 
 def centred_psf_stamps(psf: Psf, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -179,9 +216,7 @@ def shift_stamps(
     dx, dy : ndarray of float64, shape (n,)
         Shifts to larger columns and rows [pixel].
     """
-    ky, kx = stamps.shape[1:]
-    along_x = shift_matrix(kx, dx).swapaxes(1, 2)
-    moved: NDArray[np.float64] = shift_matrix(ky, dy) @ stamps @ along_x
+    moved = shifted_with_derivatives(stamps, np.stack([dx, dy], axis=1), order=0)[:, 0]
     before, after = stamps.sum(axis=(1, 2)), moved.sum(axis=(1, 2))
     scale = np.divide(before, after, out=np.ones_like(after), where=after != 0)
     moved *= scale[:, np.newaxis, np.newaxis]
