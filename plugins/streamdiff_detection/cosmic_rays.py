@@ -15,6 +15,7 @@ from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 from streamdiff.imaging.convolve import convolve
+from streamdiff.imaging.places import places
 from streamdiff.model import Difference
 
 # Opposite neighbours: along the row, the column, both diagonals.
@@ -108,11 +109,11 @@ def is_spoilt(
 
 def count_groups(plane: NDArray[np.bool_]) -> int:
     """Return how many groups of touching True pixels there are."""
-    places = np.argwhere(plane)
-    if not len(places):
+    pixels = np.stack(places(plane), axis=1)
+    if not len(pixels):
         return 0
-    pairs = cKDTree(places).query_pairs(_DIAGONAL, output_type="ndarray")
-    n = len(places)
+    pairs = cKDTree(pixels).query_pairs(_DIAGONAL, output_type="ndarray")
+    n = len(pixels)
     touching = sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
     return int(csgraph.connected_components(touching, directed=False)[0])
 
@@ -150,8 +151,7 @@ class _Pixels:
     def bright(self) -> _Places:
         """Return the pixels that may belong to a cosmic ray."""
         least = np.float32((_TAIL * self.rules.sigma) ** 2) * self.variance
-        row, column = np.nonzero(self.known & (np.square(self.image) > least))
-        return row, column
+        return places(self.known & (np.square(self.image) > least))
 
     def stand_out(
         self, at: _Places, found: NDArray[np.bool_], sigma: float

@@ -67,10 +67,14 @@ class ExcessNoise:
 
     def noise(self, stars: Starlight) -> NDArray[np.float32]:
         """Return the standard deviation of the map; shape (ny, nx)."""
-        variance = np.float32(self.spread**2) + np.square(self.fraction * stars.around)
+        if not (self.fraction or self.shift):
+            return np.full(stars.score.shape, self.spread, np.float32)
+        noise = np.square(np.float32(self.fraction) * stars.around)
+        noise += np.float32(self.spread**2)
         if self.shift > 0:
-            variance += np.float32(self.shift**2) * stars.slope_squared
-        return np.asarray(np.sqrt(variance), np.float32)
+            noise += np.float32(self.shift**2) * stars.slope_squared
+        np.sqrt(noise, out=noise)
+        return noise
 
 
 def measure_excess(

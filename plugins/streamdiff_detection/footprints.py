@@ -8,6 +8,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.places import places
 from streamdiff.model import MaskPlane
 from streamdiff_detection.peaks import Peaks
 
@@ -39,10 +40,11 @@ def mark_detected(
     Both planes reach ``grow`` pixels beyond those above the threshold.
     """
     marked: NDArray[np.int32] = mask & ~np.int32(_DETECTED)
-    marked |= dilate_by_disc(score >= threshold, grow) * np.int32(MaskPlane.DETECTED)
-    marked |= dilate_by_disc(score <= -threshold, grow) * np.int32(
-        MaskPlane.DETECTED_NEGATIVE
-    )
+    for found, plane in (
+        (score >= threshold, MaskPlane.DETECTED),
+        (score <= -threshold, MaskPlane.DETECTED_NEGATIVE),
+    ):
+        marked[places(dilate_by_disc(found, grow))] |= np.int32(plane)
     return marked
 
 
@@ -67,8 +69,9 @@ def measure_footprints(
     area = np.zeros(len(peaks), np.int64)
     if not len(peaks):
         return Footprints(area=area, side=area.copy())
-    islands, _ = ndimage.label(_DETECTED.in_mask(mask), _CONNECTED)
-    pixels = np.stack(np.nonzero(islands), axis=1)
+    detected = _DETECTED.in_mask(mask)
+    islands, _ = ndimage.label(detected, _CONNECTED)
+    pixels = np.stack(places(detected), axis=1)
     _, nearest = cKDTree(np.stack([peaks.row, peaks.column], axis=1)).query(pixels)
     own = islands[peaks.row, peaks.column][nearest] == islands[tuple(pixels.T)]
     pixels, holder = pixels[own], owner[nearest[own]]

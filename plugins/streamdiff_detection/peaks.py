@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamdiff.imaging.places import places
+
 # The neighbours of a pixel, those before it in memory first: of equal values the
 # first one is the peak.
 _BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
@@ -73,7 +75,7 @@ def find_peaks(
     """
     surface = score if surface is None else surface
     padded = np.pad(surface, 1)
-    row, column = np.nonzero(np.abs(score) >= threshold)
+    row, column = places((score >= threshold) | (score <= -threshold))
     value = score[row, column]
     sign = np.sign(value)
     height = sign * surface[row, column]

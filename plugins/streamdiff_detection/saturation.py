@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from streamdiff.imaging.places import places
 from streamdiff.model import MaskPlane
 
 _SATURATED = MaskPlane.SAT | MaskPlane.SAT_TEMPLATE
@@ -36,10 +37,11 @@ def in_wings(
         that are connected.
     """
     inside = np.zeros(x.shape, bool)
-    blobs, _ = ndimage.label(_SATURATED.in_mask(mask), _CONNECTED)
-    pixels = np.stack(np.nonzero(blobs), axis=1)
+    saturated = _SATURATED.in_mask(mask)
+    pixels = np.stack(places(saturated), axis=1)
     if not (len(pixels) and len(x)):
         return inside
+    blobs, _ = ndimage.label(saturated, _CONNECTED)
     number = blobs[tuple(pixels.T)]
     radius = np.maximum(growth * np.sqrt(np.bincount(number)), max(least, 1.0))[number]
     step = np.ceil(np.log(radius) / np.log(_RADIUS_STEP))

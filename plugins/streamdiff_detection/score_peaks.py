@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamdiff.errors import SubtractionError
 from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.places import with_plane, with_value
 from streamdiff.model import (
     DETECTION_COLUMNS,
     DiaSources,
@@ -158,8 +159,8 @@ class ScorePeaksFinder:
         tracks = find_tracks(difference, sharp)
         spoilt = dilate_by_disc(tracks, width)
         peaks = peaks.take(~spoilt[peaks.row, peaks.column])
-        score = np.where(spoilt, np.float32(0), score)
-        mask = mask | np.where(tracks, np.int32(MaskPlane.CR), np.int32(0))
+        score = with_value(score, spoilt, 0)
+        mask = with_plane(mask, tracks, MaskPlane.CR)
         grow = self.grow * width / FWHM_PER_SIGMA
         mask = mark_detected(mask, score, self.threshold, grow)
 
@@ -201,11 +202,11 @@ class ScorePeaksFinder:
             )
         if not fraction:
             return difference, rays
-        mask = difference.mask | np.where(rays, np.int32(MaskPlane.CR), np.int32(0))
+        mask = with_plane(difference.mask, rays, MaskPlane.CR)
         if difference.score is None:
             return replace(difference, mask=mask), rays
         spoilt = dilate_by_disc(rays, fwhm(psf)) | is_spoilt(difference, rays, psf)
-        score = np.where(spoilt, np.float32(0), difference.score)
+        score = with_value(difference.score, spoilt, 0)
         return replace(difference, mask=mask, score=score), rays
 
     def _accepted(
@@ -231,9 +232,8 @@ class ScorePeaksFinder:
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Return a score of 0 on trails and streaks, and a mask with both."""
         if self.reject_trails:
-            trails = find_trails(score, width)
-            mask = mask | np.where(trails, np.int32(MaskPlane.STREAK), np.int32(0))
-        return np.where(MaskPlane.STREAK.in_mask(mask), np.float32(0), score), mask
+            mask = with_plane(mask, find_trails(score, width), MaskPlane.STREAK)
+        return with_value(score, MaskPlane.STREAK.in_mask(mask), 0), mask
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""
@@ -250,8 +250,8 @@ class ScorePeaksFinder:
     ) -> NDArray[np.bool_]:
         if self.min_width == 0:
             return np.zeros(len(peaks), bool)
-        usable = ~MaskPlane.named(self.exclude).in_mask(difference.mask)
-        return is_sharp(difference, peaks, psf, usable=usable, limit=self.min_width)
+        exclude = MaskPlane.named(self.exclude)
+        return is_sharp(difference, peaks, psf, exclude=exclude, limit=self.min_width)
 
     @property
     def _score_rules(self) -> ScoreRules:

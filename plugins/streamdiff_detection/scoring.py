@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.background import sky_background
 from streamdiff.imaging.field_image import field_image
 from streamdiff.imaging.fit_background import fit_background
+from streamdiff.imaging.places import places, with_plane
 from streamdiff.imaging.significance import PointSourceFilter
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
 from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
@@ -27,6 +28,8 @@ _Background = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.floa
 _ROUGH_ORDER = 2
 # So large a plane has squares enough in a box [pixel].
 _LARGE = 1024
+# What is left of stars is known to much less than this part of it.
+_STARS_TOLERANCE = 5e-3
 # The least part of a map that stands for all of it.
 _MIN_CLEAR = 0.2
 
@@ -116,8 +119,9 @@ def _image_without(
     image = difference.image - background(
         difference.image, _left_out(difference, rules)
     )
-    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
-    return replace(difference, image=np.where(no_data, difference.image, image))
+    no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
+    image[no_data] = difference.image[no_data]
+    return replace(difference, image=image)
 
 
 def _score_without(
@@ -163,11 +167,14 @@ def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
     """
     pulls = _pulls(difference, rules)
     first = stronger_sign(pulls)
+    found = True
     for sign in (first, first, -first):
+        if sign == first and not found:
+            continue
         streaks = find_streak_pixels(sign * pulls, difference.shape)
-        if streaks.any():
-            streak = np.int32(MaskPlane.STREAK)
-            mask = difference.mask | np.where(streaks, streak, np.int32(0))
+        found = bool(streaks.any())
+        if found:
+            mask = with_plane(difference.mask, streaks, MaskPlane.STREAK)
             difference = roughly_levelled(replace(difference, mask=mask), rules)
             pulls = _pulls(difference, rules)
     return difference
@@ -215,16 +222,19 @@ def _significances(
         matched = PointSourceFilter.of(
             difference, exclude=rules.exclude, min_power=rules.min_power
         )
+        template = difference.matched_template
         planes = [
-            None if image is None else matched.significance(image)
-            for image in (difference.image, difference.matched_template)
+            matched.significance(difference.image),
+            None
+            if template is None
+            else matched.significance(template, tolerance=_STARS_TOLERANCE),
         ]
     score, stars = (
         np.zeros(difference.shape, np.float32)
         if plane is None
-        else np.nan_to_num(plane, posinf=0, neginf=0)
+        else np.nan_to_num(plane, copy=difference.score is not None, posinf=0, neginf=0)
         for plane in planes
     )
-    no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+    no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
     score[no_data] = stars[no_data] = 0
     return score, stars

@@ -2,10 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from streamdiff.imaging.moments import Moments, adaptive_moments
-from streamdiff.model import Difference
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.moments import Moments, adaptive_moments, moments_of_stamps
+from streamdiff.imaging.stamps import batches, cut_stamps, nearest_pixels
+from streamdiff.model import Difference, MaskPlane
 from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
 from streamdiff_detection.peaks import Peaks
 
@@ -17,7 +18,6 @@ _RADIUS = 1.5
 _CONFIDENCE, _TELLING = 4.0, 5.0
 # Pixels of a track exceed this [sigma].
 _STANDS_OUT = 3.0
-_CONNECTED = np.ones((3, 3), int)
 
 
 def is_sharp(
@@ -25,7 +25,7 @@ def is_sharp(
     peaks: Peaks,
     psf: NDArray[np.float64],
     *,
-    usable: NDArray[np.bool_],
+    exclude: MaskPlane,
     limit: float,
 ) -> NDArray[np.bool_]:
     """Return True for peaks whose shorter axis is too short for a point source.
@@ -36,7 +36,8 @@ def is_sharp(
     peaks : Peaks
     psf : ndarray of float64, shape (ky, kx)
         PSF of the difference.
-    usable : ndarray of bool, shape (ny, nx)
+    exclude : MaskPlane
+        Pixels on any of these planes do not count.
     limit : float
         Shortest axis of a source, as a fraction of that of the PSF.
 
@@ -48,24 +49,22 @@ def is_sharp(
     sharp = np.zeros(len(peaks), bool)
     sigma = fwhm(psf) / FWHM_PER_SIGMA
     radius = int(np.ceil(_RADIUS * fwhm(psf)))
-    known = usable & np.isfinite(difference.image) & np.isfinite(difference.variance)
-    variance = np.where(known, difference.variance, np.float32(1))
     own = float(_short_axis(_of_psf(psf, sigma, radius))[0])
-    for sign in (1, -1):
-        rows = np.flatnonzero(sign * peaks.score >= _TELLING)
-        if not rows.size:
-            continue
-        image = np.where(known, sign * difference.image, np.float32(0))
-        moments = adaptive_moments(
-            image,
-            variance,
-            ~known,
-            peaks.x[rows],
-            peaks.y[rows],
+    telling = np.flatnonzero(np.abs(peaks.score) >= _TELLING)
+    for part in batches(len(telling)):
+        rows = telling[part]
+        x, y, score = peaks.x[rows], peaks.y[rows], peaks.score[rows]
+        side = 2 * radius + 1
+        stamps = cut_stamps(difference, x, y, (side, side), exclude=exclude)
+        column, row = nearest_pixels(x, y)
+        moments = moments_of_stamps(
+            np.sign(score)[:, np.newaxis, np.newaxis] * stamps.image,
+            stamps.variance,
+            stamps.usable,
+            np.stack([x - column, y - row], axis=1),
             sigma=sigma,
-            radius=radius,
         )
-        tolerance = 1 + _CONFIDENCE / np.abs(peaks.score[rows])
+        tolerance = 1 + _CONFIDENCE / np.abs(score)
         narrow = _short_axis(moments) * tolerance < limit * own
         sharp[rows] = narrow & (moments.snr > 0)
     return sharp
@@ -80,20 +79,38 @@ def find_tracks(difference: Difference, peaks: Peaks) -> NDArray[np.bool_]:
     peaks : Peaks
         Those of cosmic rays.
     """
-    tracks = np.zeros(difference.shape, bool)
-    if not len(peaks):
-        return tracks
-    known = np.isfinite(difference.variance) & (difference.variance > 0)
-    sigma = np.sqrt(np.where(known, difference.variance, np.float32(np.inf)))
-    pulls = difference.image / sigma
+    tracks = np.zeros(difference.shape, np.bool_)
     for sign in (1, -1):
-        islands, n = ndimage.label(sign * pulls > _STANDS_OUT, _CONNECTED)
         same = peaks.take(np.sign(peaks.score) == sign)
-        is_track = np.zeros(n + 1, bool)
-        is_track[ndimage.maximum_filter(islands, 3)[same.row, same.column]] = True
-        is_track[0] = False
-        tracks |= is_track[islands]
+        _grow_tracks(
+            difference.image, difference.variance, same.row, same.column, sign, tracks
+        )
     return tracks
+
+
+@compiled
+def _grow_tracks(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    sign: int,
+    tracks: NDArray[np.bool_],
+) -> None:
+    """Mark the pixels that stand out and touch peaks, and those that touch them."""
+    height, width = image.shape
+    found = [(rows[i], columns[i]) for i in range(len(rows))]
+    while found:
+        row, column = found.pop()
+        for y in range(max(row - 1, 0), min(row + 2, height)):
+            for x in range(max(column - 1, 0), min(column + 2, width)):
+                value, noise = sign * image[y, x], variance[y, x]
+                known = np.isfinite(noise) and noise > 0
+                if tracks[y, x] or not known or not value > 0:
+                    continue
+                if value**2 > _STANDS_OUT**2 * noise:
+                    tracks[y, x] = True
+                    found.append((y, x))
 
 
 def _of_psf(psf: NDArray[np.float64], sigma: float, radius: int) -> Moments:

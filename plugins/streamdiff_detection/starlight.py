@@ -6,6 +6,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.places import places
+
 # Stars at least so significant tell how well positions agree.
 _PLACED = 50.0
 _SQUARE = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
@@ -49,10 +52,8 @@ class Starlight:
         The astrometric noise of Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, for
         errors that are alike along both axes.
         """
-        total = np.zeros_like(self.score)
-        for axis in (0, 1):
-            if self.score.shape[axis] > 1:
-                total += np.square(np.gradient(self.score, axis=axis))
+        total = np.empty_like(self.score)
+        _fill_slopes(self.score, total)
         return total
 
     def offsets(
@@ -72,7 +73,7 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        row, column = np.nonzero(self.score[1:-1, 1:-1] >= _PLACED)
+        row, column = places(self.score[1:-1, 1:-1] >= _PLACED)
         light = self.score[row + 1, column + 1]
         is_star = np.ones(row.shape, bool)
         for dy, dx in _SQUARE:
@@ -90,6 +91,23 @@ class Starlight:
             offset.append(-slope[known] / curvature[known])
             error.append(1 / np.sqrt(-curvature[known] * middle[known]))
         return np.concatenate(offset), np.concatenate(error)
+
+
+@compiled
+def _fill_slopes(score: NDArray[np.float32], total: NDArray[np.float32]) -> None:
+    """Fill in the squares of the slopes along both axes, one-sided at the border."""
+    height, width = score.shape
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            down = score[below, x] - score[above, x]
+            along = score[y, right] - score[y, left]
+            total[y, x] = np.float32(0)
+            if below > above:
+                total[y, x] += (down / np.float32(below - above)) ** 2
+            if right > left:
+                total[y, x] += (along / np.float32(right - left)) ** 2
 
 
 def _highest_within(plane: NDArray[np.float32], half: int) -> NDArray[np.float32]:

@@ -35,7 +35,10 @@ def find_trails(score: NDArray[np.float32], width: float) -> NDArray[np.bool_]:
     amplifier, lifts a line of pixels by so little that no pixel tells. That all of
     the line is lifted does.
     """
-    return _along_rows(score, width) | _along_rows(score.T, width).T
+    trails, across = _along_rows(score, width), _along_rows(score.T, width)
+    if across.any():
+        trails |= across.T
+    return trails
 
 
 def _along_rows(score: NDArray[np.float32], width: float) -> NDArray[np.bool_]:

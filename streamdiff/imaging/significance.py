@@ -6,14 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.convolve import convolve, convolve_varying
-from streamdiff.model import ConstantPsf, Difference, MaskPlane, Psf
+from streamdiff.imaging.convolve import convolve, convolve_field, convolve_varying
+from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
+from streamdiff.model import ConstantPsf, Difference, GridPsf, MaskPlane, Psf
 
-_Stamp = NDArray[np.float64]
+_Stamps = NDArray[np.float64]
 
 # A PSF varies on the scale of the image. Between nodes its square is interpolated
 # apart from itself: with 32 cells along an axis, both agree to a few 1e-4.
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
+# Of a kernel, so much may be missing at a node: of the one for the noise, whose root
+# counts, twice as much. And so much be cut off at its border.
+_TOLERANCE, _CUT = 5e-4, 1e-6
 
 
 def significance(
@@ -75,7 +79,9 @@ class PointSourceFilter:
         image, variance, psf = difference.image, difference.variance, difference.psf
         good = ~exclude.in_mask(difference.mask) & np.isfinite(image)
         good &= np.isfinite(variance) & (variance > 0)
-        noise = _correlate(np.where(good, variance, 0), psf, np.square)
+        noise = _correlate(
+            np.where(good, variance, np.float32(0)), psf, np.square, 2 * _TOLERANCE
+        )
         # The rule needs no more than the PSF in the middle of the image.
         power = psf.centred_at((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2) ** 2
         seen = convolve(good, power[::-1, ::-1] / power.sum()) >= min_power
@@ -86,28 +92,64 @@ class PointSourceFilter:
         noise[~seen] = np.inf
         return cls(psf=psf, good=good, noise=noise)
 
-    def filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def filter(
+        self, image: NDArray[np.float32], *, tolerance: float = _TOLERANCE
+    ) -> NDArray[np.float32]:
         """Return an image correlated with the PSF, without what takes no part."""
-        known = self.good & np.isfinite(image)
-        return _correlate(np.where(known, image, 0), self.psf, lambda p: p)
+        known = np.where(self.good & np.isfinite(image), image, np.float32(0))
+        return _correlate(known, self.psf, lambda p: p, tolerance)
 
-    def significance(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def significance(
+        self, image: NDArray[np.float32], *, tolerance: float = _TOLERANCE
+    ) -> NDArray[np.float32]:
         """Return flux over its error [sigma], of a point source on each pixel.
 
         It is 0 where too little of the PSF is on good pixels.
+
+        Parameters
+        ----------
+        image : ndarray of float32, shape (ny, nx)
+        tolerance : float
+            Of a PSF that varies, so much may be missing: the root of the sum of
+            squares, over that of the PSF.
         """
-        return np.asarray(self.filter(image) / self.noise, np.float32)
+        filtered = self.filter(image, tolerance=tolerance)
+        return np.divide(filtered, self.noise, out=filtered)
 
 
 def _correlate(
-    plane: NDArray[np.generic], psf: Psf, function: Callable[[_Stamp], _Stamp]
+    plane: NDArray[np.generic],
+    psf: Psf,
+    function: Callable[[_Stamps], _Stamps],
+    tolerance: float,
 ) -> NDArray[np.float32]:
     """Return the sums over a plane times a function of the local PSF."""
+    if isinstance(psf, ConstantPsf):
+        return convolve(plane, function(psf.stamp)[::-1, ::-1])
+    if isinstance(psf, GridPsf):
+        return convolve_field(plane, _field(psf, function, tolerance))
 
-    def kernel_at(x: float, y: float) -> _Stamp:
+    def kernel_at(x: float, y: float) -> _Stamps:
         return function(psf.centred_at(x, y))[::-1, ::-1]
 
-    if isinstance(psf, ConstantPsf):
-        return convolve(plane, kernel_at(0, 0))
     cell = int(np.clip(min(plane.shape) // _CELLS, _SMALLEST_CELL, _LARGEST_CELL))
     return convolve_varying(plane, kernel_at, psf.shape, cell=cell)
+
+
+def _field(
+    psf: GridPsf, function: Callable[[_Stamps], _Stamps], tolerance: float
+) -> KernelField:
+    """Return a function of a PSF as the sum of few kernels, for correlation.
+
+    Between the nodes of the PSF, its square is no spline of the square at the
+    nodes: it is sampled there, too.
+    """
+    nodes = Nodes(x=_with_middles(psf.x), y=_with_middles(psf.y))
+    kernels = function(psf.centred_at_each(*nodes.positions))[:, ::-1, ::-1]
+    kernels = trimmed(kernels, np.abs(kernels), _CUT)
+    return KernelField.of(kernels, nodes, tolerance=tolerance)
+
+
+def _with_middles(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return nodes and those half way between two of them."""
+    return np.sort(np.concatenate([nodes, (nodes[1:] + nodes[:-1]) / 2]))
