@@ -64,6 +64,7 @@ class ResultFiles:
             content = encode_difference(
                 result.products.images.difference,
                 result.products.sources,
+                science=result.products.images.science,
                 matched_template=True,
             )
             write_whole(stem.with_name(f"{stem.name}.fits"), content)

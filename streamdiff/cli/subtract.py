@@ -65,6 +65,7 @@ def _write(output: Path, result: VisitResult, *, alerts: Path | None, qa: bool) 
         encode_difference(
             products.images.difference,
             products.sources,
+            science=products.images.science,
             matched_template=True,
             kernel=True,
         ),

@@ -7,6 +7,7 @@ from astropy.io import fits
 from streamdiff.adapters.fits.exposure import (
     CardValue,
     identity_cards,
+    primary_hdu,
     to_bytes,
     update_header,
 )
@@ -19,13 +20,14 @@ from streamdiff.adapters.fits.planes import (
     psf_hdu,
 )
 from streamdiff.adapters.fits.table import table_hdu
-from streamdiff.model import DiaSources, Difference
+from streamdiff.model import DiaSources, Difference, Exposure
 
 
 def encode_difference(
     difference: Difference,
     sources: DiaSources,
     *,
+    science: Exposure | None = None,
     provenance: Mapping[str, CardValue] | None = None,
     matched_template: bool = False,
     kernel: bool = False,
@@ -39,13 +41,16 @@ def encode_difference(
     ----------
     difference : Difference
     sources : DiaSources
+    science : Exposure, optional
+        The exposure that it is a difference of: its time is written, so that the file
+        can be read as an exposure.
     provenance : mapping of str to value, optional
         More cards for the primary header.
     matched_template, kernel : bool
         Whether to add what was subtracted, and the matching kernel at the
         centre of the image, where the difference has them.
     """
-    hdus = [_primary(difference, provenance or {}), *_planes(difference)]
+    hdus = [_primary(difference, science, provenance or {}), *_planes(difference)]
     hdus.append(table_hdu(sources, "DIASOURCES"))
     if matched_template and difference.matched_template is not None:
         unit = NANOJANSKY if difference.photometric else UNCALIBRATED
@@ -65,9 +70,11 @@ def encode_difference(
 
 
 def _primary(
-    difference: Difference, provenance: Mapping[str, CardValue]
+    difference: Difference,
+    science: Exposure | None,
+    provenance: Mapping[str, CardValue],
 ) -> fits.PrimaryHDU:
-    hdu = fits.PrimaryHDU()
+    hdu = fits.PrimaryHDU() if science is None else primary_hdu(science)
     hdu.header.update(identity_cards(difference.id))
     update_header(hdu.header, _subtraction_cards(difference))
     update_header(hdu.header, provenance)

@@ -9,6 +9,7 @@ from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
 from streamdiff.adapters.fits import encode_difference
+from streamdiff.adapters.fits.exposure import decode_exposure
 from streamdiff.model import (
     DETECTION_COLUMNS,
     Column,
@@ -16,6 +17,7 @@ from streamdiff.model import (
     Convolved,
     DiaSources,
     Difference,
+    Exposure,
     ExposureId,
     FluxScale,
     MatchingKernel,
@@ -83,6 +85,25 @@ def test_header_tells_scale_and_provenance(path):
     header = fits.getheader(path)
     assert (header["FLXSCALE"], header["KSUM"]) == ("template", 1.25)
     assert header["PLUGIN_SUBTRACT"] == "al 1.0"
+
+
+def test_it_is_read_as_an_exposure_of_the_same_time():
+    image = difference()
+    science = Exposure(
+        id=image.id,
+        image=image.image,
+        variance=image.variance,
+        mask=image.mask,
+        psf=image.psf,
+        wcs=image.wcs,
+        midpoint_mjd_tai=61234.5,
+        exposure_time_s=30.0,
+    )
+    content = encode_difference(image, DiaSources.empty(), science=science)
+    exposure = decode_exposure(content, uri="difference.fits")
+    assert (exposure.midpoint_mjd_tai, exposure.exposure_time_s) == (61234.5, 30.0)
+    assert exposure.id == image.id
+    np.testing.assert_array_equal(exposure.image, image.image)
 
 
 def test_ccddata_reads_the_image(path):
