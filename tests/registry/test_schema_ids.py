@@ -8,11 +8,13 @@ import os
 import uuid
 
 import pytest
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from streamdiff.adapters.avro.schemas import load
+from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.adapters.event_log import write_log
 from streamdiff.app import wiring
 from streamdiff.app.alerts.reading import AlertFiles
@@ -77,15 +79,33 @@ def message(settings):
     return wiring.alert_formats(settings, PLUGINS, ids)["streamdiff"].encode(alert())
 
 
-def test_others_decode_alerts_by_the_registry(url, configured):
+def test_others_decode_alerts_from_a_topic_by_the_registry(url, configured):
+    """What ``kcat -s value=avro -r URL`` does, with confluent-kafka's own classes."""
     settings = configured()
     topic = f"{settings.stream.topic_prefix}alerts"
-    with SchemaRegistryClient({"url": url}) as client:
-        read = AvroDeserializer(client)
-        value = read(message(settings), SerializationContext(topic, MessageField.VALUE))
+    with EmbeddedBroker({topic: 1}) as broker, SchemaRegistryClient({"url": url}) as c:
+        producer = Producer({"bootstrap.servers": broker.bootstrap})
+        producer.produce(topic, message(settings))
+        assert producer.flush(30) == 0
+        value = consumed(broker, topic, AvroDeserializer(c))
     assert value["diaSource"]["psfFlux"] == 12.5
     assert value["diaSource"]["apFlux"] is None
     assert value["diaSourceId"] == 2**62
+
+
+def consumed(broker, topic, deserialize):
+    """Return the first value of a topic."""
+    options = {"group.id": "g", "auto.offset.reset": "earliest"}
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, **options})
+    try:
+        consumer.subscribe([topic])
+        read = consumer.poll(60)
+        assert read is not None
+        assert read.error() is None
+        context = SerializationContext(topic, MessageField.VALUE)
+        return deserialize(read.value(), context)
+    finally:
+        consumer.close()
 
 
 def test_the_registry_has_the_schema_with_its_documentation(url, configured):

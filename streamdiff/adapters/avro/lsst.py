@@ -4,15 +4,15 @@ A field of theirs is filled from ours of the same name, where the types agree. W
 else they require is found at the start: see `lsst_format`.
 """
 
+import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import fastavro.schema
-from astropy.time import Time
 
 from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.alert import alert_fields
@@ -48,9 +48,8 @@ class LsstFormat:
         On the wire.
     schema : dict
         LSST's Avro schema of alerts.
-    encoder : RecordEncoder
-    now_mjd_tai : callable
-        The time [MJD, TAI].
+    fitted : str
+        The same as JSON, with what is filled in and what is always missing.
     compress_cutouts : bool
         Whether cutouts are gzipped FITS.
     """
@@ -58,8 +57,7 @@ class LsstFormat:
     name: str
     schema_id: int
     schema: Schema
-    encoder: RecordEncoder
-    now_mjd_tai: Callable[[], float]
+    fitted: str
     compress_cutouts: bool = False
 
     @property
@@ -85,13 +83,12 @@ class LsstFormat:
             If a field that LSST requires has no value.
         """
         fields = alert_fields(alert, compressed=self.compress_cutouts)
-        source = {PROCESSED: self.now_mjd_tai(), **_known(alert.dia_source)}
         timed = {
             name: fields[name] and [_timed(row) for row in fields[name]]
             for name in ("prvDiaSources", "prvDiaForcedSources")
         }
-        values = fields | timed | {"diaSource": source}
-        return self.encoder(values, before=wire.header(self.schema_id))
+        values = fields | timed | {"diaSource": _timed(alert.dia_source)}
+        return _encoder(self.fitted)(values, before=wire.header(self.schema_id))
 
 
 def lsst_format(
@@ -124,9 +121,9 @@ def lsst_format(
     Notes
     -----
     LSST requires two things of a row that it may lack here. Counts of data without
-    a value are 0. The time of processing is that of encoding for the DiaSource of
-    the alert; for earlier rows that come without, that of mid-exposure, the earliest
-    that it can have been.
+    a value are 0. A time of processing that is not known is that of mid-exposure, the
+    earliest that it can have been: the same alert has the same bytes whenever it is
+    encoded, and the header ``producer_timestamp`` tells when.
     """
     path, (major, minor) = _alert_file(Path(folder))
     try:
@@ -141,12 +138,12 @@ def lsst_format(
             f"{', '.join(fitting.unmapped)}; give them values in `defaults`, or take "
             "another version"
         )
+    compile_encoder(fitted)  # what can not be encoded is found now
     return LsstFormat(
         name=theirs["name"],
         schema_id=schema_id or 100 * major + minor,
         schema=theirs,
-        encoder=compile_encoder(fitted),
-        now_mjd_tai=_tai_clock(),
+        fitted=json.dumps(fitted),
         compress_cutouts=compress_cutouts,
     )
 
@@ -267,19 +264,14 @@ def _text(type_: Any) -> str:  # noqa: ANN401
     )
 
 
-def _known(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a row without a time of processing that is missing."""
-    if PROCESSED in row and row[PROCESSED] is None:
-        return {name: value for name, value in row.items() if name != PROCESSED}
-    return row
-
-
 def _timed(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {PROCESSED: row.get("midpointMjdTai"), **_known(row)}
+    """Return a row with a time of processing."""
+    if row.get(PROCESSED) is not None:
+        return row
+    return {**row, PROCESSED: row.get("midpointMjdTai")}
 
 
-def _tai_clock() -> Callable[[], float]:
-    """Return a clock [MJD, TAI]; the leap seconds are those of its making."""
-    start = time.time()
-    offset = float(Time(start, format="unix").tai.mjd) - start / 86_400
-    return lambda: time.time() / 86_400 + offset
+@lru_cache(maxsize=4)
+def _encoder(schema: str) -> RecordEncoder:
+    """Return what encodes a schema: formats themselves hold data only."""
+    return compile_encoder(json.loads(schema))
