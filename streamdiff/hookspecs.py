@@ -94,7 +94,15 @@ def streamdiff_coadders() -> Mapping[str, Callable[..., Coadder]]:  # type: igno
 
 @hookspec
 def streamdiff_alert_formats() -> Mapping[str, Callable[..., AlertFormat]]:  # type: ignore[empty-body]
-    """Offer wire formats of alerts, for ``[pipeline] formats``."""
+    """Offer wire formats of alerts, for ``[pipeline] formats``.
+
+    Notes
+    -----
+    A format with ``headers`` (`streamdiff.stages.HeadedFormat`) adds them to every
+    message; one with ``schema`` and ``with_schema_id``
+    (`streamdiff.stages.RegisteredFormat`) gets the id of its schema from a Schema
+    Registry, where one is configured.
+    """
 
 
 @hookspec

@@ -63,18 +63,19 @@ def _middle(image: NDArray[np.generic], side: int) -> NDArray[np.generic]:
 
 
 def _half_blocks(shades: NDArray[np.floating]) -> list[Text]:
+    colours = [[_colour(shade) for shade in row] for row in shades]
+    if len(colours) % 2:  # under the last row there is nothing
+        colours.append([None] * len(colours[0]))
     lines = []
-    for row in range(0, len(shades), 2):
-        upper = shades[row]
-        lower = shades[row + 1] if row + 1 < len(shades) else np.full_like(upper, 0)
+    for upper, lower in zip(colours[::2], colours[1::2], strict=True):
         line = Text("")
         for above, below in zip(upper, lower, strict=True):
-            line.append(_HALF, Style(color=_colour(above), bgcolor=_colour(below)))
+            line.append(_HALF, Style(color=above, bgcolor=below))
         lines.append(line)
     return lines
 
 
-def _colour(shade: float) -> str:
+def _colour(shade: float) -> str | None:
     if not np.isfinite(shade):
         return "rgb(205,219,235)"  # no shade of gray: no data
     level = int(shade)
