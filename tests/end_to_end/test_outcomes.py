@@ -151,15 +151,16 @@ def test_every_event_has_one_report_and_nothing_else_has(stream):
 
 
 def test_the_same_event_gives_the_same_alerts_as_avro_and_as_json(new_stream, visit):
-    stream = new_stream()
-    stream.send(TOPICS.visit_ready, visit())
-    stream.send_raw(
+    # each in a stream of its own: one would skip the second as a duplicate
+    by_avro, by_json = new_stream(), new_stream()
+    by_avro.send(TOPICS.visit_ready, visit())
+    by_json.send_raw(
         TOPICS.visit_ready,
         as_json(visit()),
         headers=(("content-type", b"application/json"),),
     )
-    stream.run()
-    values = [record.value for record in stream.alerts()]
-    half = len(values) // 2
-    assert half > 0
-    assert values[:half] == values[half:]
+    by_avro.run()
+    by_json.run()
+    values = [record.value for record in by_avro.alerts()]
+    assert values
+    assert [record.value for record in by_json.alerts()] == values
