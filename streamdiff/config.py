@@ -234,11 +234,14 @@ class PipelineSettings(Table):
     max_variance_scale: Annotated[float, Field(gt=1)] = Field(
         10, description="planes that are wrong by more fail the visit"
     )
+    mask_cosmic_rays: bool = Field(
+        True, description="of the science image, before it is matched"
+    )
     max_residual_mean: Positive = Field(
-        0.5, description="what is left of stars, over their light; more fails the visit"
+        0.2, description="what is left of stars, over their light; more fails the visit"
     )
     max_residual_stdev: Positive = Field(
-        0.5, description="the same for its scatter from star to star"
+        0.4, description="the same for its scatter from star to star"
     )
     sky_sources: Annotated[int, Field(ge=0)] = Field(
         0, description="empty places that are measured like DiaSources, for metrics"
@@ -346,7 +349,7 @@ class Settings(Table):
 PLUGIN_TABLES = frozenset(
     {*PipelineSettings.model_fields}
     - {"flux_scale", "min_template_coverage"}
-    - {"rescale_variance", "max_variance_scale"}
+    - {"rescale_variance", "max_variance_scale", "mask_cosmic_rays"}
     - {"max_residual_mean", "max_residual_stdev", "sky_sources"}
     - {"match_radius_arcsec", "match_own_stars"}
     - {"register_"}

@@ -69,7 +69,7 @@ class ExcessNoise:
         """Return the standard deviation of the map; shape (ny, nx)."""
         if not (self.fraction or self.shift):
             return np.full(stars.score.shape, self.spread, np.float32)
-        noise = np.square(np.float32(self.fraction) * stars.around)
+        noise: NDArray[np.float32] = np.square(np.float32(self.fraction) * stars.around)
         noise += np.float32(self.spread**2)
         if self.shift > 0:
             noise += np.float32(self.shift**2) * stars.slope_squared

@@ -8,6 +8,11 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from streamdiff.errors import SubtractionError
+from streamdiff.imaging.cosmic_rays import (
+    CosmicRayRules,
+    count_groups,
+    find_cosmic_rays,
+)
 from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.imaging.places import with_plane, with_value
 from streamdiff.model import (
@@ -18,12 +23,6 @@ from streamdiff.model import (
 )
 from streamdiff.model.ids import RANK_BITS
 from streamdiff.model.psf import FWHM_PER_SIGMA, fwhm
-from streamdiff_detection.cosmic_rays import (
-    CosmicRayRules,
-    count_groups,
-    find_cosmic_rays,
-    is_spoilt,
-)
 from streamdiff_detection.footprints import (
     Footprints,
     mark_detected,
@@ -39,7 +38,8 @@ from streamdiff_detection.scoring import (
     scored,
     without_streaks,
 )
-from streamdiff_detection.sharpness import find_tracks, is_sharp
+from streamdiff_detection.sharpness import find_tracks, has_other_lobe, is_sharp
+from streamdiff_detection.spoilt import is_spoilt
 from streamdiff_detection.trails import find_trails
 
 _MAX_SOURCES = 1 << RANK_BITS
@@ -217,6 +217,8 @@ class ScorePeaksFinder:
         clear = on_sky.take(~self._in_wings(on_sky, difference.mask, fwhm(psf)))
         most = clear.take(clear.by_significance()[:_MAX_PEAKS])
         is_sharp = self._is_sharp(most, difference, psf)
+        # The lobes of a dipole are narrower than the PSF, too.
+        is_sharp &= ~has_other_lobe(most, self.lobe_separation * fwhm(psf))
         peaks, sharp = most.take(~is_sharp), most.take(is_sharp)
         stages = {
             "n_peaks_masked": (found, on_sky),

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.moments import Moments, adaptive_moments, moments_of_stamps
@@ -16,6 +17,8 @@ _RADIUS = 1.5
 # times that is not held against it. It keeps 99.5 % of point sources at 5 sigma, and
 # of fainter ones it tells nothing.
 _CONFIDENCE, _TELLING = 4.0, 5.0
+# The lower lobe of a dipole over the higher one, at least.
+_OTHER_LOBE = 0.5
 # Pixels of a track exceed this [sigma].
 _STANDS_OUT = 3.0
 
@@ -68,6 +71,26 @@ def is_sharp(
         narrow = _short_axis(moments) * tolerance < limit * own
         sharp[rows] = narrow & (moments.snr > 0)
     return sharp
+
+
+def has_other_lobe(peaks: Peaks, separation: float) -> NDArray[np.bool_]:
+    """Return True for peaks beside one of the other sign that is about as high.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    separation : float
+        Farthest distance of the other one [pixel].
+    """
+    beside = np.zeros(len(peaks), bool)
+    if not len(peaks):
+        return beside
+    places = np.stack([peaks.x, peaks.y], axis=1)
+    first, second = cKDTree(places).query_pairs(separation, output_type="ndarray").T
+    ratio = peaks.score[first] / peaks.score[second]
+    pair = (ratio <= -_OTHER_LOBE) & (ratio >= -1 / _OTHER_LOBE)
+    beside[first[pair]] = beside[second[pair]] = True
+    return beside
 
 
 def find_tracks(difference: Difference, peaks: Peaks) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from streamdiff.errors import ConfigError
 from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
 from streamdiff.pipeline.compare import Comparison
+from streamdiff.pipeline.cosmic_rays import CosmicRayMasking
 from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.pipeline.exposures import ExposureSource
 from streamdiff.pipeline.filters import Filters
@@ -201,6 +202,7 @@ def comparison(settings: Settings, registry: Registry) -> Comparison:
         **{kind: build_chosen(settings, registry, kind) for kind in kinds},
         search=search(settings, registry),
         rescale=variance_rescaling(settings),
+        cosmic_rays=CosmicRayMasking(enabled=pipeline.mask_cosmic_rays),
         gate=residual_gate(settings),
         min_template_coverage=pipeline.min_template_coverage,
         flux_scale=FluxScale(pipeline.flux_scale),

@@ -19,6 +19,7 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.alerts import make_alerts
+from streamdiff.pipeline.cosmic_rays import CosmicRayMasking
 from streamdiff.pipeline.filters import count_reasons
 from streamdiff.pipeline.gate import BadDifferenceError, ResidualGate
 from streamdiff.pipeline.rescale import VarianceRescaling
@@ -48,6 +49,8 @@ class Comparison:
     decorrelate : Decorrelator or None
     rescale : VarianceRescaling
         Of the variance planes, before the images are matched.
+    cosmic_rays : CosmicRayMasking
+        Of the science image, after that.
     gate : ResidualGate
         What the difference may leave of stars.
     min_template_coverage : float
@@ -62,6 +65,7 @@ class Comparison:
     register: Registrar | None = None
     decorrelate: Decorrelator | None = None
     rescale: VarianceRescaling = field(default_factory=VarianceRescaling)
+    cosmic_rays: CosmicRayMasking = field(default_factory=CosmicRayMasking)
     gate: ResidualGate = field(default_factory=ResidualGate)
     min_template_coverage: float
     flux_scale: FluxScale
@@ -112,6 +116,8 @@ class Comparison:
             "rescale", self.rescale, science, template.exposure
         )
         metrics.update(factors)
+        science, counted = calls("cosmic_rays", self.cosmic_rays, science)
+        metrics.update(counted)
         difference = self._difference(science, sky, calls)
         if isinstance(difference, Skip):
             return VisitResult.skipped(event, difference, calls.seconds)

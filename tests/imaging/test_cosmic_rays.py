@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 
 from streamdiff.errors import SubtractionError
+from streamdiff.imaging.cosmic_rays import (
+    CosmicRayRules,
+    count_groups,
+    find_cosmic_rays,
+)
 from streamdiff.imaging.significance import significance
 from streamdiff.model import (
     Convolved,
@@ -16,11 +21,6 @@ from streamdiff.model import (
 from streamdiff.model.psf import noise_equivalent_area
 from streamdiff.testing import GaussianProfile, PointSource, Scene
 from streamdiff_detection import ScorePeaksFinder
-from streamdiff_detection.cosmic_rays import (
-    CosmicRayRules,
-    count_groups,
-    find_cosmic_rays,
-)
 
 SHAPE = (256, 256)
 RULES = CosmicRayRules(sigma=6.0, contrast=0.35)

@@ -1,4 +1,4 @@
-"""Cosmic rays on a difference: pixels that stand out more than any star can.
+"""Cosmic rays: pixels that stand out more than any star can.
 
 The rule of the photometric pipeline of the Sloan Digital Sky Survey (Lupton, Gunn,
 Ivezic, Knapp, Kent & Yasuda 2001, ASP Conf. Ser. 238, 269): across some direction, a
@@ -14,17 +14,14 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from streamdiff.imaging.convolve import convolve
 from streamdiff.imaging.places import places
-from streamdiff.model import Difference
+from streamdiff.model import Difference, Exposure
 
 # Opposite neighbours: along the row, the column, both diagonals.
 _ACROSS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _WITHIN_2 = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3))
 _TOUCHING = tuple((dy, dx) for dy, dx in _WITHIN_2 if abs(dy) < 2 and abs(dx) < 2)
 _MARGIN, _DIAGONAL = 2, 1.5
-# So much of them in a score makes no peak, nor hides one [sigma].
-_SPOILT = 0.5
 # Errors of a pixel, and of its neighbours, that are given to the benefit of a star.
 _BENEFIT = 2.0
 # With so much of the other sign within 2 px, it is a lobe of a dipole.
@@ -53,7 +50,7 @@ class CosmicRayRules:
 
 
 def find_cosmic_rays(
-    difference: Difference,
+    image: Exposure | Difference,
     psf: NDArray[np.float64],
     usable: NDArray[np.bool_],
     rules: CosmicRayRules,
@@ -62,9 +59,10 @@ def find_cosmic_rays(
 
     Parameters
     ----------
-    difference : Difference
+    image : Exposure or Difference
+        Without its sky.
     psf : ndarray of float64, shape (ky, kx)
-        PSF of the difference.
+        PSF of the image.
     usable : ndarray of bool, shape (ny, nx)
         Pixels that can be cosmic rays, or tell about their neighbours.
     rules : CosmicRayRules
@@ -73,11 +71,11 @@ def find_cosmic_rays(
     -----
     The cost beyond a comparison per pixel grows with the number of bright ones.
     """
-    known = usable & np.isfinite(difference.image)
-    known &= np.isfinite(difference.variance) & (difference.variance > 0)
+    known = usable & np.isfinite(image.image)
+    known &= np.isfinite(image.variance) & (image.variance > 0)
     if not rules.sigma < np.inf:
         return np.zeros(known.shape, bool)
-    pixels = _Pixels.of(difference, known, _falls(psf), rules)
+    pixels = _Pixels.of(image, known, _falls(psf), rules)
     at = pixels.bright()
     found = np.zeros(pixels.known.shape, bool)
     is_ray = pixels.stand_out(at, found, rules.sigma) & ~pixels.beside_other_lobe(at)
@@ -90,21 +88,6 @@ def find_cosmic_rays(
             break
         found[tail[0][more], tail[1][more]] = True
     return found[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-
-
-def is_spoilt(
-    difference: Difference, rays: NDArray[np.bool_], psf: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Return True where cosmic rays change a score that came along; shape (ny, nx).
-
-    The score is the difference filtered with its PSF: so are they.
-    """
-    light = convolve(np.where(rays, difference.image, 0), psf[::-1, ::-1])
-    known = np.isfinite(difference.variance) & (difference.variance > 0)
-    variance = np.median(difference.variance[known])
-    sigma = float(np.sqrt(variance * np.sum(psf**2)))
-    spoilt: NDArray[np.bool_] = np.abs(light) > _SPOILT * sigma
-    return spoilt
 
 
 def count_groups(plane: NDArray[np.bool_]) -> int:
@@ -134,15 +117,15 @@ class _Pixels:
     @classmethod
     def of(
         cls,
-        difference: Difference,
+        image: Exposure | Difference,
         known: NDArray[np.bool_],
         falls: tuple[float, ...],
         rules: CosmicRayRules,
     ) -> "_Pixels":
         zero = np.float32(0)
         return cls(
-            image=np.pad(np.where(known, difference.image, zero), _MARGIN),
-            variance=np.pad(np.where(known, difference.variance, zero), _MARGIN),
+            image=np.pad(np.where(known, image.image, zero), _MARGIN),
+            variance=np.pad(np.where(known, image.variance, zero), _MARGIN),
             known=np.pad(known, _MARGIN),
             falls=falls,
             rules=rules,
