@@ -119,5 +119,7 @@ def moments_of_stamps(
         First guess of the width [pixel].
     """
     found = np.empty((len(image), len(Moments.__slots__)))
-    fit_gaussians(image, variance, usable, offset, sigma, found)
+    # Of one type, so that they are compiled once.
+    values, noise = np.asarray(image, float), np.asarray(variance, float)
+    fit_gaussians(values, noise, usable, offset, sigma, found)
     return Moments(**dict(zip(Moments.__slots__, found.T, strict=True)))

@@ -84,8 +84,9 @@ def middle(psf):
 
 def ideal_significance(psf, seed, shape, light=0.0):
     """Return filtered white noise, of unit variance; periodic."""
-    image = np.random.default_rng(seed).normal(size=shape) + light
-    spectrum = np.conj(fft.rfft2(psf, s=shape))
+    image = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    image += np.asarray(light, np.float32)
+    spectrum = np.conj(fft.rfft2(psf.astype(np.float32), s=shape))
     score = fft.irfft2(fft.rfft2(image) * spectrum, s=shape) / np.sqrt(np.sum(psf**2))
     return np.roll(score, [n // 2 for n in psf.shape], (0, 1))
 

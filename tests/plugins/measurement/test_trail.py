@@ -13,7 +13,7 @@ from streamdiff_measurement import Trail
 
 PIXEL, NOISE, FWHM = 0.2, 10.0, 4.0
 SIGMA = FWHM / np.sqrt(8 * np.log(2))
-SHAPE = (1900, 1900)
+SHAPE, SMALL = (1900, 1900), (800, 800)
 # Two FWHM are the shortest that is claimed.
 LENGTHS = (2 * FWHM, 4 * FWHM, 8 * FWHM)
 FLUX = 1e4
@@ -41,10 +41,10 @@ def cramer_rao(length):
     return np.sqrt(np.diag(np.linalg.inv(design @ design.T))) * NOISE
 
 
-def difference_images(sources, observe, **observing):
-    nothing = observe(np.zeros(0), np.zeros(0), 0.0, shape=SHAPE, noise=NOISE)
-    science = Scene(sources=tuple(sources), shape=SHAPE).observe(
-        fwhm=FWHM, noise=NOISE, seed=3, **observing
+def difference_images(sources, observe, shape=SMALL):
+    nothing = observe(np.zeros(0), np.zeros(0), 0.0, shape=shape, noise=NOISE)
+    science = Scene(sources=tuple(sources), shape=shape).observe(
+        fwhm=FWHM, noise=NOISE, seed=3
     )
     difference = replace(
         nothing.difference, image=science.image, psf=science.psf, wcs=science.wcs
@@ -63,7 +63,7 @@ def trails(request, observe, sources_at):
         TrailedSource(x, y, FLUX, length, a)
         for x, y, a in zip(*places, angle, strict=True)
     ]
-    images = difference_images(sources, observe)
+    images = difference_images(sources, observe, SHAPE)
     # Peaks may be anywhere along a trail.
     along = rng.uniform(-0.4, 0.4, angle.size) * length
     direction = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
@@ -126,7 +126,7 @@ def test_short_trails_have_an_upper_limit(length, observe, sources_at):
     sources = [
         TrailedSource(x, y, FLUX / 2, length, 30) for x, y in zip(*places, strict=True)
     ]
-    images = difference_images(sources, observe)
+    images = difference_images(sources, observe, SHAPE)
     found = Trail().measure(sources_at(*places), images)
     # 95 % are below; of 256, 4 standard deviations are 5.4 %.
     assert (found["trailLengthMax"] > PIXEL * length).mean() >= 0.95 - 0.054
@@ -136,7 +136,7 @@ def test_short_trails_have_an_upper_limit(length, observe, sources_at):
 
 
 def test_trails_at_the_border_are_flagged(observe, sources_at):
-    x, y = np.array([5.0, 600.0]), np.array([600.0, 600.0])
+    x, y = np.array([5.0, 400.0]), np.array([400.0, 400.0])
     sources = [TrailedSource(u, v, 5 * FLUX, 20.0) for u, v in zip(x, y, strict=True)]
     images = difference_images(sources, observe)
     found = Trail().measure(sources_at(x, y), images)
@@ -145,23 +145,23 @@ def test_trails_at_the_border_are_flagged(observe, sources_at):
 
 
 def test_negative_trails_have_negative_flux(observe, sources_at):
-    x = np.array([600.0])
-    images = difference_images([TrailedSource(600, 600, -5 * FLUX, 20.0)], observe)
+    x = np.array([400.0])
+    images = difference_images([TrailedSource(400, 400, -5 * FLUX, 20.0)], observe)
     found = Trail().measure(sources_at(x, x, negative=True), images)
     assert found["trailFlux"] == pytest.approx(-5 * FLUX, rel=0.02)
 
 
 def test_dipoles_are_no_trails(observe, sources_at):
-    x = np.array([600.0])
-    images = difference_images([TrailedSource(600, 600, 5 * FLUX, 20.0)], observe)
+    x = np.array([400.0])
+    images = difference_images([TrailedSource(400, 400, 5 * FLUX, 20.0)], observe)
     dipole = [Column("isDipole", "?", "", "")]
     sources = sources_at(x, x).with_columns(dipole, {"isDipole": [True]})
     assert Trail().measure(sources, images)["trail_flag"].all()
 
 
 def test_too_long_trails_are_not_measured(observe, sources_at):
-    x = np.array([600.0])
-    images = difference_images([TrailedSource(600, 600, 50 * FLUX, 300.0)], observe)
+    x = np.array([400.0])
+    images = difference_images([TrailedSource(400, 400, 50 * FLUX, 300.0)], observe)
     found = Trail(max_side=101).measure(sources_at(x, x), images)
     assert found["trail_flag"].all()
     assert found["trail_flag_suspect_long_trail"].all()
@@ -169,9 +169,9 @@ def test_too_long_trails_are_not_measured(observe, sources_at):
 
 
 def test_trails_that_leave_the_image_are_flagged(observe, sources_at):
-    trail = TrailedSource(6.0, 600.0, 20 * FLUX, 40.0)
+    trail = TrailedSource(6.0, 400.0, 20 * FLUX, 40.0)
     images = difference_images([trail], observe)
-    x, y = np.array([12.0]), np.array([600.0])
+    x, y = np.array([12.0]), np.array([400.0])
     found = Trail().measure(sources_at(x, y), images)
     assert found["trail_flag_off_image"].all()
     assert found["trail_flag_edge"].all()
