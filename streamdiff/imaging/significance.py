@@ -8,13 +8,22 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.convolve import convolve, convolve_field, convolve_varying
 from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
-from streamdiff.model import ConstantPsf, Difference, GridPsf, MaskPlane, Psf
+from streamdiff.model import (
+    ConstantPsf,
+    Difference,
+    GridPsf,
+    MaskPlane,
+    PolynomialPsf,
+    Psf,
+)
 
 _Stamps = NDArray[np.float64]
 
 # A PSF varies on the scale of the image. Between nodes its square is interpolated
 # apart from itself: with 32 cells along an axis, both agree to a few 1e-4.
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
+# Along each axis, of a PSF that is a polynomial, of the fourth order at most.
+_NODES = 11
 # Of a kernel, so much may be missing at a node: of the one for the noise, whose root
 # counts, twice as much. And so much be cut off at its border.
 _TOLERANCE, _CUT = 5e-4, 1e-6
@@ -126,7 +135,7 @@ def _correlate(
     """Return the sums over a plane times a function of the local PSF."""
     if isinstance(psf, ConstantPsf):
         return convolve(plane, function(psf.stamp)[::-1, ::-1])
-    if isinstance(psf, GridPsf):
+    if isinstance(psf, GridPsf | PolynomialPsf):
         return convolve_field(plane, _field(psf, function, tolerance))
 
     def kernel_at(x: float, y: float) -> _Stamps:
@@ -137,14 +146,19 @@ def _correlate(
 
 
 def _field(
-    psf: GridPsf, function: Callable[[_Stamps], _Stamps], tolerance: float
+    psf: GridPsf | PolynomialPsf,
+    function: Callable[[_Stamps], _Stamps],
+    tolerance: float,
 ) -> KernelField:
     """Return a function of a PSF as the sum of few kernels, for correlation.
 
     Between the nodes of the PSF, its square is no spline of the square at the
     nodes: it is sampled there, too.
     """
-    nodes = Nodes(x=_with_middles(psf.x), y=_with_middles(psf.y))
+    if isinstance(psf, GridPsf):
+        nodes = Nodes(x=_with_middles(psf.x), y=_with_middles(psf.y))
+    else:
+        nodes = Nodes.spread(psf.image_shape, (_NODES, _NODES))
     kernels = function(psf.centred_at_each(*nodes.positions))[:, ::-1, ::-1]
     kernels = trimmed(kernels, np.abs(kernels), _CUT)
     return KernelField.of(kernels, nodes, tolerance=tolerance)

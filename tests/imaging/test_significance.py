@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from streamdiff.imaging.significance import significance
+from streamdiff.imaging.stamps import resized_stamps
 from streamdiff.model import (
     Convolved,
     Difference,
     FluxScale,
     MaskPlane,
     Noise,
+    PolynomialPsf,
 )
+from streamdiff.model.psf import sample_on_grid
 from streamdiff.testing import GaussianProfile, MoffatProfile, PointSource, Scene
 
 PROFILE = MoffatProfile(fwhm=4.0, ellipticity=0.3, angle=30)
@@ -94,3 +97,55 @@ def test_covariance_factor_divides_the_significance():
         correlated = replace(image, covariance_factor=covariance)
         score = significance(correlated, exclude=MaskPlane.BAD)
         assert np.allclose(score, white / 2, rtol=1e-5)
+
+
+def polynomial(shape):
+    """Return a PSF of which the width and the shape vary over the image."""
+    stamps = [
+        MoffatProfile(fwhm=fwhm, ellipticity=e, angle=30).psf(shape).centred_at(0, 0)
+        for fwhm, e in ((4.0, 0.1), (4.5, 0.1), (4.0, 0.3))
+    ]
+    side = min(stamp.shape[0] for stamp in stamps)
+    middle, *others = resized_each(stamps, side)
+    terms = [middle, *(other - middle for other in others)]
+    return PolynomialPsf(coefficients=np.array(terms), image_shape=shape)
+
+
+def resized_each(stamps, side):
+    return [resized_stamps(stamp[np.newaxis], side)[0] for stamp in stamps]
+
+
+@pytest.mark.parametrize("kind", ["grid", "polynomial", "any"])
+def test_the_filter_is_that_of_the_psf_at_each_pixel(kind):
+    shape = (300, 260)
+    image = difference(shape=shape)
+    psf = polynomial(shape)
+    if kind == "grid":
+        psf = sample_on_grid(psf, shape, nodes=3)
+    elif kind == "any":
+        psf = Wrapped(psf)
+    variance = np.random.default_rng(5).uniform(50, 150, shape)
+    image = replace(image, psf=psf, variance=variance)
+    score = significance(image, exclude=MaskPlane.BAD)
+    half = psf.shape[0] // 2
+    for y, x in np.random.default_rng(2).integers(half, 260 - half, (100, 2)):
+        here = np.s_[y - half : y + half + 1, x - half : x + half + 1]
+        stamp = psf.centred_at(x, y)
+        noise = np.sqrt(np.sum(image.variance[here] * stamp**2))
+        exact = np.sum(image.image[here] * stamp) / noise
+        # Of the filter, 5e-4 may be missing; noise of it has a deviation of that.
+        assert score[y, x] == pytest.approx(exact, rel=1e-3, abs=4 * 5e-4)
+
+
+class Wrapped:
+    """A PSF of which nothing is known but its values."""
+
+    def __init__(self, psf):
+        self._psf = psf
+        self.shape = psf.shape
+
+    def centred_at(self, x, y):
+        return self._psf.centred_at(x, y)
+
+    def at(self, x, y):
+        return self._psf.at(x, y)
