@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from streamdiff import hookspecs
 from streamdiff.errors import ConfigError, PluginError
+from streamdiff.options import Option, described
 
 GROUP = "streamdiff"
 
@@ -106,6 +107,11 @@ class Plugin:
             **fields,
         )
         return model
+
+    @property
+    def described_options(self) -> tuple[Option, ...]:
+        """Return the options as the code documents them, in its order."""
+        return described(self.factory, self.options)
 
     def build(self, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """Return the algorithm with these options.

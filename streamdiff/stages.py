@@ -81,7 +81,8 @@ class Warper(Protocol):
         """Return the exposure on the pixels of another WCS.
 
         Flux per source is kept. Pixels without data are NO_DATA with image 0
-        and infinite variance. PSF and covariance factor are updated.
+        and infinite variance. PSF and covariance factor are updated. An exposure
+        that is already on these pixels may be returned as it is.
         """
         ...
 

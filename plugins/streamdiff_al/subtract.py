@@ -58,6 +58,7 @@ class AlardLuptonSubtractor:
         Let the kernel vary along principal components of the candidates' own
         kernels, as it does by default for delta functions alone.
     pca_components : int
+        How many of them.
     use_bic : bool
         Leave out Gaussians and degrees that the candidates do not justify.
     degrees : tuple of int

@@ -25,6 +25,7 @@ class HeaderOptions:
     Attributes
     ----------
     instrument_key, visit_key, detector_key, band_key, exptime_key : str
+        Keywords of the identity, and of the exposure time [s].
     instrument, detector, band
         Values that win over the header.
     band_map : mapping of str to str
@@ -34,7 +35,9 @@ class HeaderOptions:
     mjd_is : {"mid", "start"}
         Which moment of the exposure it tells.
     time_scale : str
+        Of that time.
     magzero_key : str
+        Keyword of the AB magnitude of one count.
     magzero : float or None
         AB magnitude of one count; wins over the header.
     """
