@@ -21,6 +21,7 @@
         ├── SubtractionError
         ├── VarianceScaleError
         ├── PluginContractError
+        │   └── ChangedInputError   the worker is replaced: what visits share is spoilt
         └── PluginFailedError
 
 Skipping on purpose is an outcome (`streamdiff.model.Skip`), never an error.
@@ -165,6 +166,10 @@ class PluginContractError(UnprocessableError):
     """A plugin returned something that its protocol does not allow."""
 
     reason = "plugin_contract"
+
+
+class ChangedInputError(PluginContractError):
+    """A plugin changed what it was given, which other visits may share."""
 
 
 class PluginFailedError(UnprocessableError):

@@ -8,14 +8,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from streamdiff.errors import StreamError
-from streamdiff.ports import Failure, Finished, Handler, WorkOrder
+from streamdiff.ports import Failure, Finished, Handler, WorkOrder, whereabouts
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ _ONE_THREAD_EACH = {
     "NUMBA_NUM_THREADS": "1",
 }
 _EXIT_WAIT_S = 5.0
+_NOTE_BYTES = 256
 _MIB = 1 << 20
 
 
@@ -63,8 +65,13 @@ class WorkerProcess:
     def __init__(self, factory: HandlerFactory) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
+        # Memory that both see: it tells where a process was that tells nothing more.
+        self._note = context.Array("c", _NOTE_BYTES, lock=False)
         self._process = context.Process(
-            target=_serve, args=(theirs, factory), name="worker", daemon=True
+            target=_serve,
+            args=(theirs, factory, self._note),
+            name="worker",
+            daemon=True,
         )
         with _environment(_ONE_THREAD_EACH):
             self._process.start()
@@ -111,6 +118,12 @@ class WorkerProcess:
         """
         self._pipe.send(order)
         return cast("Result", self._receive(timeout_s))
+
+    @property
+    def whereabouts(self) -> tuple[str, str]:
+        """Return the stage and the plugin that the process is at; empty for none."""
+        stage, _, plugin = self._note.value.decode(errors="replace").partition("\n")
+        return stage, plugin
 
     @property
     def memory_mib(self) -> float:
@@ -162,12 +175,13 @@ def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
 
 
-def _serve(pipe: Connection, factory: HandlerFactory) -> None:
+def _serve(pipe: Connection, factory: HandlerFactory, note: Any) -> None:  # noqa: ANN401 - of ctypes
     """Run in the process: build the handler, then take orders until the pipe ends."""
     # whoever stops the service decides when its workers end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    whereabouts.set(partial(_write, note))
     try:
         handler = factory()
     except Exception as error:  # noqa: BLE001 - told to the parent
@@ -187,6 +201,11 @@ def _answer(pipe: Connection, result: Result) -> None:
         pipe.send(result)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         pipe.send(Failure.of(error))
+
+
+def _write(note: Any, stage: str, plugin: str) -> None:  # noqa: ANN401 - of ctypes
+    """Write down where the work is, for the parent."""
+    note.value = f"{stage}\n{plugin}".encode()[: _NOTE_BYTES - 1] if stage else b""
 
 
 def _end_with_parent() -> None:

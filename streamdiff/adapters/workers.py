@@ -51,7 +51,10 @@ class InlineExecutor:
         if self._handler is None:
             raise StreamError("the executor has not been started")
         future: Future[Result] = Future()
-        future.set_result(perform(self._handler, order))
+        result = perform(self._handler, order)
+        if isinstance(result, Failure) and result.spoils_worker:
+            self.start()
+        future.set_result(result)
         return future
 
     def abandon(self, future: Future[Result]) -> None:
@@ -215,11 +218,15 @@ class _Desk:
             result = process.perform(order, timeout_s)
         except TimeoutError:
             process.kill()
-            return self._lost(process, _late(timeout_s))
+            return self._lost(process, _late(timeout_s, process.whereabouts))
         except (EOFError, ConnectionError):
-            return self._lost(process, _died(process.end()))
+            return self._lost(process, _died(process.end(), process.whereabouts))
         self._orders += 1
-        if self._retirement.is_due(self._orders, process):
+        if isinstance(result, Failure) and result.spoils_worker:
+            log.warning("worker_spoilt", stage=result.stage, plugin=result.plugin)
+            process.kill()
+            self._replace(process)
+        elif self._retirement.is_due(self._orders, process):
             log.info("worker_retired", orders=self._orders)
             process.kill()
             self._replace(process)
@@ -253,19 +260,33 @@ class _Desk:
             self.hire()  # starts while the pool waits for the next order
 
 
-def _late(timeout_s: float) -> Failure:
+def _late(timeout_s: float, whereabouts: tuple[str, str]) -> Failure:
     return Failure(
         reason=Reason.TIMEOUT,
         error_class="TimeoutError",
-        message=f"not finished after {timeout_s:g} s; its worker was killed",
+        message=f"not finished after {timeout_s:g} s{_at(whereabouts)}; "
+        "its worker was killed",
+        stage=whereabouts[0],
+        plugin=_name(whereabouts),
         retryable=True,
     )
 
 
-def _died(ending: str) -> Failure:
+def _died(ending: str, whereabouts: tuple[str, str]) -> Failure:
     return Failure(
         reason=Reason.WORKER_DIED,
         error_class="WorkerDied",
-        message=f"its worker {ending}",
+        message=f"its worker {ending}{_at(whereabouts)}",
+        stage=whereabouts[0],
+        plugin=_name(whereabouts),
         retryable=True,
     )
+
+
+def _at(whereabouts: tuple[str, str]) -> str:
+    stage, plugin = whereabouts
+    return f", in {stage} plugin {plugin!r}" if stage else ""
+
+
+def _name(whereabouts: tuple[str, str]) -> str:
+    return whereabouts[1].partition(" ")[0]

@@ -4,11 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import structlog
+
 from streamdiff.adapters.avro.events import decode_event
 from streamdiff.errors import UndecodableError
 from streamdiff.model import TemplateUpdate, VisitReady
+from streamdiff.pipeline.side_effects import SideEffects, watch
 from streamdiff.ports import ConsumedRecord
 from streamdiff.stages import EventDecoder
+
+log = structlog.get_logger(__name__)
 
 Event: TypeAlias = VisitReady | TemplateUpdate
 
@@ -44,12 +49,30 @@ class Decoding:
             reasons = [str(err)]
         for decoder in self.decoders:
             try:
-                return _checked(decoder.decode(record))
-            except Exception as err:  # noqa: BLE001 (of a third party: the next may do)
+                return _checked(_decoded(decoder, record))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as err:  # noqa: BLE001 (the next decoder may do)
                 kind = "" if isinstance(err, UndecodableError) else type(err).__name__
                 told = ": ".join(filter(None, (type(decoder).__name__, kind, str(err))))
                 reasons.append(told)
         raise UndecodableError("; ".join(reasons))
+
+
+def _decoded(
+    decoder: EventDecoder, record: ConsumedRecord
+) -> Sequence[VisitReady | TemplateUpdate]:
+    """Return what a decoder makes of a record; it may leave no trace."""
+    effects = SideEffects()
+    name = type(decoder).__name__
+    try:
+        with watch(effects):
+            return decoder.decode(record)
+    finally:
+        for effect in effects.found:
+            log.warning(
+                "plugin_left_traces", stage="decode", plugin=name, effect=effect
+            )
 
 
 def _check_size(record: ConsumedRecord) -> None:

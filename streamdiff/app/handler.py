@@ -1,7 +1,7 @@
 """The work on one record, in a worker: decode, process, encode."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,6 +20,8 @@ from streamdiff.model import (
 )
 from streamdiff.pipeline.gate import BadDifferenceError
 from streamdiff.pipeline.result import VisitResult
+from streamdiff.pipeline.results import checked_messages
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import VisitPipeline
 from streamdiff.ports import (
@@ -49,6 +51,8 @@ class EventHandler:
         What is kept in files, beside the stream.
     stale_after_s : float
         Age from which a visit is skipped; 0 for never.
+    plugin_labels : mapping of str to str
+        Stage -> "name distribution version" of its plugin.
     """
 
     visits: VisitPipeline
@@ -57,6 +61,7 @@ class EventHandler:
     reporter: Reporter
     results: ResultFiles
     stale_after_s: float
+    plugin_labels: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, order: WorkOrder) -> Finished:
         """Return what is to be sent for a record.
@@ -93,9 +98,11 @@ class EventHandler:
             self.results.keep(err.result)
             raise
         self.results.keep(result)
+        # Nobody is told of a visit whose alerts can not be written.
+        alerts = self._alert_records(result.alerts)
         report = self.reporter.visit(event, result, attempts=order.attempt)
         return Finished(
-            records=(*self._alert_records(result.alerts), report),
+            records=(*alerts, report),
             outcome=result.outcome,
             reason=result.reason,
             stage_seconds=result.stage_seconds,
@@ -131,25 +138,40 @@ class EventHandler:
         detail = f"{age_s:.0f} s old, the limit is {self.stale_after_s:g} s"
         return VisitResult.skipped(event, Skip(Reason.STALE, detail))
 
-    def _alert_records(self, alerts: Iterable[Alert]) -> Iterable[OutgoingRecord]:
-        topics = [
-            self.reporter.topics.alerts(*item) for item in enumerate(self.formats)
+    def _alert_records(self, alerts: Sequence[Alert]) -> tuple[OutgoingRecord, ...]:
+        """Return the messages of alerts: those of one alert beside each other."""
+        columns = [
+            self._in_format(rank, name, alerts)
+            for rank, name in enumerate(self.formats)
         ]
-        headers = list(map(_format_headers, self.formats.values()))
-        formats = list(zip(self.formats.values(), topics, headers, strict=True))
-        for alert in alerts:
-            sent = f"{self.reporter.clock.time() * 1000:.0f}".encode()
-            for alert_format, topic, own in formats:
-                yield OutgoingRecord(
-                    topic=topic,
-                    key=_alert_key(alert),
-                    value=alert_format.encode(alert),
-                    headers=(
-                        *own,
-                        ("streamdiff.event_id", alert.event_id.encode()),
-                        (PRODUCER_TIMESTAMP, sent),
-                    ),
-                )
+        return tuple(record for row in zip(*columns, strict=True) for record in row)
+
+    def _in_format(
+        self, rank: int, name: str, alerts: Sequence[Alert]
+    ) -> list[OutgoingRecord]:
+        stage, topic = f"formats.{name}", self.reporter.topics.alerts(rank, name)
+        calls = StageCalls(
+            monotonic=self.reporter.clock.monotonic,
+            names={stage: name},
+            labels=self.plugin_labels,
+        )
+        own, messages = calls(stage, _messages, self.formats[name], alerts)
+        with calls.judging(stage) as plugin:
+            messages = checked_messages(plugin, messages)
+        sent = f"{self.reporter.clock.time() * 1000:.0f}".encode()
+        return [
+            OutgoingRecord(
+                topic=topic,
+                key=_alert_key(alert),
+                value=message,
+                headers=(
+                    *own,
+                    ("streamdiff.event_id", alert.event_id.encode()),
+                    (PRODUCER_TIMESTAMP, sent),
+                ),
+            )
+            for alert, message in zip(alerts, messages, strict=True)
+        ]
 
     def _expanded(self, event: TemplateUpdate) -> Finished:
         """Return one event per touched patch; its key gives it one worker."""
@@ -194,8 +216,15 @@ def _alert_key(alert: Alert) -> bytes:
     return str(source.get("diaObjectId") or source["diaSourceId"]).encode()
 
 
+def _messages(
+    alert_format: AlertFormat, alerts: Sequence[Alert]
+) -> tuple[tuple[tuple[str, bytes], ...], tuple[bytes, ...]]:
+    """Return the headers that all messages have, and the messages of alerts."""
+    encode = alert_format.encode
+    return _format_headers(alert_format), tuple(encode(alert) for alert in alerts)
+
+
 def _format_headers(alert_format: AlertFormat) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers that all messages in a format have."""
     own = alert_format.headers if isinstance(alert_format, HeadedFormat) else {}
     return (
         ("content-type", alert_format.content_type.encode()),

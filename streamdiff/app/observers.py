@@ -6,6 +6,7 @@ import pluggy
 import structlog
 
 from streamdiff.model import Outcome, TemplateRebuilt, VisitProcessed, VisitReady
+from streamdiff.pipeline.side_effects import SideEffects, watch
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +39,17 @@ class Observers:
     def _tell(self, hook: str, **facts: object) -> None:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             wanted = {name: facts[name] for name in implementation.argnames}
+            effects = SideEffects()
+            plugin = implementation.plugin_name
             try:
-                implementation.function(**wanted)
-            except Exception:
-                log.exception(
-                    "observer_failed", hook=hook, plugin=implementation.plugin_name
+                with watch(effects):
+                    implementation.function(**wanted)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                # Also one that wants the process to exit.
+                log.exception("observer_failed", hook=hook, plugin=plugin)
+            for effect in effects.found:
+                log.warning(
+                    "plugin_left_traces", stage=hook, plugin=plugin, effect=effect
                 )

@@ -13,6 +13,7 @@ from streamdiff.app.wiring import (
     build_chosen,
     comparison,
     exposure_source,
+    plugin_labels,
     plugin_names,
     residual_gate,
 )
@@ -31,7 +32,8 @@ from streamdiff.pipeline.cover import template_on_grid
 from streamdiff.pipeline.exposures import ExposureSource
 from streamdiff.pipeline.gate import ResidualGate
 from streamdiff.pipeline.result import VisitResult
-from streamdiff.pipeline.stage import StageCalls, checked_coadd, checked_warp
+from streamdiff.pipeline.results import checked_coadd, checked_warp
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.plugins import Registry
 
 
@@ -77,7 +79,8 @@ class Workbench:
         warper = build_chosen(self.settings, self.registry, "warp")
 
         def cover(exposure: Exposure) -> Template:
-            return template_on_grid(sky, exposure, warper)
+            label = calls.label("warp")
+            return template_on_grid(sky, exposure, warper, label)
 
         compared = replace(
             comparison(self.settings, self.registry), gate=ResidualGate()
@@ -121,11 +124,13 @@ class Workbench:
             for event in events:
                 exposure = source.load(event, calls)
                 warp = calls("warp", warper.warp, exposure, grid.wcs, grid.shape)
-                warps.append(checked_warp(calls.name("warp"), warp, grid.shape))
+                with calls.judging("warp") as plugin:
+                    warps.append(checked_warp(plugin, warp, grid.shape, exposure))
             result = calls("coadd", coadder.coadd, template_id, warps)
         if isinstance(result, Skip):
             raise UnprocessableError(f"{result.reason}: {result.detail}")
-        return checked_coadd(calls.name("coadd"), template_id, result)
+        with calls.judging("coadd") as plugin:
+            return checked_coadd(plugin, template_id, result)
 
     def event(self, path: Path, *, lenient: bool = False) -> VisitReady:
         """Return the event that announces a file, from the file's own header."""
@@ -152,7 +157,11 @@ class Workbench:
         return exposure_source(self.settings, self.registry, self._files(*paths))
 
     def _calls(self) -> StageCalls:
-        return StageCalls(monotonic=time.monotonic, names=plugin_names(self.settings))
+        return StageCalls(
+            monotonic=time.monotonic,
+            names=plugin_names(self.settings),
+            labels=plugin_labels(self.settings, self.registry),
+        )
 
     def _files(self, *paths: Path) -> RootedFiles:
         """Return access to files whose names the user gave, and to nothing else."""

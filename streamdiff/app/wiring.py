@@ -180,7 +180,17 @@ def plugin_names(settings: Settings) -> dict[str, str]:
     """Return the name of the plugin of each stage."""
     names = {kind: settings.pipeline.name(kind) for kind in SINGLE_KINDS}
     names |= {f"measure.{name}": name for name in settings.pipeline.measure}
+    names |= {f"formats.{name}": name for name in settings.pipeline.formats}
     return names | {f"coadd.{f}": name for f, name in flavour_plugins(settings).items()}
+
+
+def plugin_labels(settings: Settings, registry: Registry) -> dict[str, str]:
+    """Return name, distribution and version of the plugin of each stage."""
+    labels = {}
+    for stage, name in plugin_names(settings).items():
+        plugin = registry.plugins.get((stage.partition(".")[0], name))
+        labels[stage] = name if plugin is None else str(plugin)
+    return labels
 
 
 def exposure_source(
@@ -322,6 +332,7 @@ def template_cover(
         store=store,
         skymap=sky_map(settings),
         warper=build_chosen(settings, registry, "warp"),
+        plugin=plugin_labels(settings, registry)["warp"],
     )
 
 
@@ -335,6 +346,7 @@ def visit_pipeline(
         comparison=comparison(settings, registry),
         injection=injection(settings.injection),
         plugin_names=plugin_names(settings),
+        plugin_labels=plugin_labels(settings, registry),
         monotonic=time.monotonic,
     )
 
@@ -369,6 +381,7 @@ def template_pipeline(
         skymap=sky_map(settings),
         spool=spool,
         plugin_names=plugin_names(settings),
+        plugin_labels=plugin_labels(settings, registry),
         monotonic=time.monotonic,
     )
 

@@ -57,6 +57,7 @@ def make_handler(
         reporter=reporter,
         results=_result_files(settings),
         stale_after_s=settings.stream.stale_after_s,
+        plugin_labels=wiring.plugin_labels(settings, registry),
     )
 
 

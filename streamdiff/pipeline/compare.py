@@ -24,12 +24,9 @@ from streamdiff.pipeline.filters import count_reasons
 from streamdiff.pipeline.gate import BadDifferenceError, ResidualGate
 from streamdiff.pipeline.rescale import VarianceRescaling
 from streamdiff.pipeline.result import Products, VisitResult
+from streamdiff.pipeline.results import checked_difference, checked_registration
 from streamdiff.pipeline.search import Search
-from streamdiff.pipeline.stage import (
-    StageCalls,
-    checked_difference,
-    checked_registration,
-)
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.stages import Decorrelator, Images, Registrar, Subtractor
 
 # Gives the template on the pixels of an exposure.
@@ -171,6 +168,7 @@ class Comparison:
         return VisitResult(
             event=event,
             outcome=Outcome.PROCESSED,
+            detail="; ".join(calls.remarks) or None,
             alerts=alerts,
             n_filtered=count_reasons(products.filtered),
             metrics={**metrics, **products.images.difference.metrics},
@@ -198,7 +196,8 @@ class Comparison:
     ) -> tuple[Template, Mapping[str, float]]:
         """Return the template warped anew, onto the corrected WCS."""
         result = calls("register", registrar.register, science, template.exposure)
-        found = checked_registration(calls.name("register"), result)
+        with calls.judging("register") as plugin:
+            found = checked_registration(plugin, result)
         if found.wcs is science.wcs:
             return template, found.metrics
         moved = calls("template", cover, replace(science, wcs=found.wcs))
@@ -213,7 +212,8 @@ class Comparison:
         result = calls("subtract", self.subtract.subtract, science, template)
         if isinstance(result, Skip):
             return result
-        difference = checked_difference(calls.name("subtract"), science, result)
+        with calls.judging("subtract") as plugin:
+            difference = checked_difference(plugin, science, result)
         residuals = calls("quality", star_quality, difference, science)
         if self.decorrelate is not None:
             result = calls(
@@ -223,6 +223,7 @@ class Comparison:
                 science,
                 template,
             )
-            difference = checked_difference(calls.name("decorrelate"), science, result)
+            with calls.judging("decorrelate") as plugin:
+                difference = checked_difference(plugin, science, result, difference)
         difference = replace(difference, metrics={**difference.metrics, **residuals})
         return difference.on_scale(self.flux_scale)

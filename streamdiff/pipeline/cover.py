@@ -22,7 +22,8 @@ from streamdiff.model import (
     TemplateId,
     TemplateUse,
 )
-from streamdiff.pipeline.stage import checked_warp
+from streamdiff.pipeline.results import checked_warp
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import TemplateReader
 from streamdiff.stages import Warper
 
@@ -36,11 +37,14 @@ class TemplateCover:
     store : TemplateReader
     skymap : Tessellation
     warper : Warper
+    plugin : str
+        Its name, distribution and version, for messages.
     """
 
     store: TemplateReader
     skymap: Tessellation
     warper: Warper
+    plugin: str = ""
 
     def cover(
         self, science: Exposure, *, name: str = "deep", version: int | None = None
@@ -101,7 +105,7 @@ class TemplateCover:
             coadd = None if number is None else self.store.load(template_id, number)
             if coadd is None or number is None:
                 continue
-            warp = _warped(self.warper, coadd.exposure, science)
+            warp = _warped(self.warper, coadd.exposure, science, self.plugin)
             covered = warp.usable(MaskPlane.NO_DATA).mean(dtype=float)
             use = TemplateUse(
                 template_id=str(template_id), version=number, fraction=float(covered)
@@ -109,7 +113,9 @@ class TemplateCover:
             yield use, warp
 
 
-def template_on_grid(sky: Exposure, science: Exposure, warper: Warper) -> Template:
+def template_on_grid(
+    sky: Exposure, science: Exposure, warper: Warper, plugin: str = ""
+) -> Template:
     """Return one exposure as the template of another, whatever its WCS.
 
     Parameters
@@ -119,8 +125,10 @@ def template_on_grid(sky: Exposure, science: Exposure, warper: Warper) -> Templa
     science : Exposure
         On whose pixels the template is to be.
     warper : Warper
+    plugin : str
+        Its name, distribution and version, for messages.
     """
-    warp = _warped(warper, sky, science)
+    warp = _warped(warper, sky, science, plugin)
     return Template(
         exposure=replace(warp, mask=_mask(warp)),
         coverage=float(warp.usable(MaskPlane.NO_DATA).mean(dtype=float)),
@@ -216,9 +224,17 @@ class _Sums:
         )
 
 
-def _warped(warper: Warper, sky: Exposure, science: Exposure) -> Exposure:
-    warp = warper.warp(sky, science.wcs, science.shape)
-    return checked_warp(type(warper).__name__, warp, science.shape)
+def _warped(warper: Warper, sky: Exposure, science: Exposure, plugin: str) -> Exposure:
+    label = plugin or type(warper).__name__
+    # The time is that of the stage "template", of which this is a part.
+    calls = StageCalls(
+        monotonic=lambda: 0.0,
+        names={"warp": label.partition(" ")[0]},
+        labels={"warp": label},
+    )
+    warp = calls("warp", warper.warp, sky, science.wcs, science.shape)
+    with calls.judging("warp"):
+        return checked_warp(label, warp, science.shape, sky)
 
 
 def _weights(warp: Exposure) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from streamdiff.errors import PluginContractError
-from streamdiff.model import Exposure, Psf, UnknownPsf, VisitReady
+from streamdiff.model import Exposure, UnknownPsf, VisitReady
+from streamdiff.pipeline.results import checked_psf
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import Files
 from streamdiff.stages import ExposureReader, PsfEstimator
@@ -39,21 +40,19 @@ class ExposureSource:
     def read(self, event: VisitReady, calls: StageCalls) -> Exposure:
         """Return the exposure, its PSF unknown where the files hold none."""
         exposure = calls("read", self.reader.read, event, self.files)
-        if not isinstance(exposure, Exposure) or exposure.id != event.exposure_id:
+        if isinstance(exposure, Exposure) and exposure.id == event.exposure_id:
+            return exposure
+        with calls.judging("read") as plugin:
             raise PluginContractError(
                 f"{event.image_uri}: the reader returned "
                 f"{getattr(exposure, 'id', type(exposure).__name__)} for the event of "
-                f"{event.exposure_id}"
+                f"{event.exposure_id} (plugin {plugin!r})"
             )
-        return exposure
 
     def with_psf(self, exposure: Exposure, calls: StageCalls) -> Exposure:
         """Return the exposure with its PSF estimated, unless it has one."""
         if not isinstance(exposure.psf, UnknownPsf):
             return exposure
         psf = calls("psf", self.estimator.estimate, exposure)
-        if not isinstance(psf, Psf):
-            raise PluginContractError(
-                f"plugin {calls.name('psf')!r} returned {type(psf).__name__}, not a PSF"
-            )
-        return exposure.with_psf(psf)
+        with calls.judging("psf") as plugin:
+            return exposure.with_psf(checked_psf(plugin, psf))

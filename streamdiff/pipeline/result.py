@@ -47,6 +47,8 @@ class VisitResult:
         Processed or skipped; a failure is an error, that may have such a result.
     reason : Reason or None
     detail : str or None
+        The reason in a sentence; of a processed visit, what plugins did to the
+        process that they may not.
     alerts : tuple of Alert
     n_filtered : mapping of str to int
     metrics, stage_seconds : mapping of str to float

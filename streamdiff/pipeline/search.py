@@ -2,18 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from streamdiff.model import Column, DiaSources, VisitReady
 from streamdiff.pipeline.alerts import identified
 from streamdiff.pipeline.filters import Filters
 from streamdiff.pipeline.match_stars import StarMatching
 from streamdiff.pipeline.result import Products
+from streamdiff.pipeline.results import (
+    checked_detections,
+    checked_reliability,
+    with_measured,
+)
 from streamdiff.pipeline.sky_sources import (
     SkySources,
     sky_metrics,
     with_sky_sources,
 )
-from streamdiff.pipeline.stage import StageCalls, checked_detections, with_measured
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.stages import Associator, Images, Measurer, Scorer, SourceFinder
 
 RELIABILITY = Column("reliability", "f4", "", "Machine score: 0 bogus, 1 real")
@@ -58,7 +66,8 @@ class Search:
             If a stage fails.
         """
         found = calls("find", self.find.find, images.difference)
-        difference, sources = checked_detections(calls.name("find"), found)
+        with calls.judging("find") as plugin:
+            difference, sources = checked_detections(plugin, found, images.difference)
         images = replace(images, difference=difference)
         sources = self._judged(sources, images, calls)
         sources, counts = calls("match", self.match, sources, images.science)
@@ -83,8 +92,10 @@ class Search:
         self, sources: DiaSources, images: Images, calls: StageCalls
     ) -> DiaSources:
         for name, measurer in self.measure.items():
-            values = calls(f"measure.{name}", measurer.measure, sources, images)
-            sources = with_measured(name, sources, measurer.columns, values)
+            stage = f"measure.{name}"
+            columns, values = calls(stage, _measured, measurer, sources, images)
+            with calls.judging(stage) as plugin:
+                sources = with_measured(plugin, sources, columns, values)
         return sources
 
     def _scored(
@@ -93,9 +104,11 @@ class Search:
         if self.score is None:
             return sources
         values = calls("score", self.score.score, sources, images)
-        return with_measured(
-            calls.name("score"), sources, (RELIABILITY,), {"reliability": values}
-        )
+        with calls.judging("score") as plugin:
+            values = checked_reliability(plugin, values)
+            return with_measured(
+                plugin, sources, (RELIABILITY,), {RELIABILITY.name: values}
+            )
 
     def _associated(
         self, sources: DiaSources, images: Images, calls: StageCalls
@@ -103,6 +116,14 @@ class Search:
         if self.associate is None:
             return sources
         values = calls("associate", self.associate.associate, sources, images)
-        return with_measured(
-            calls.name("associate"), sources, (OBJECT_ID,), {OBJECT_ID.name: values}
-        )
+        with calls.judging("associate") as plugin:
+            return with_measured(
+                plugin, sources, (OBJECT_ID,), {OBJECT_ID.name: values}
+            )
+
+
+def _measured(
+    measurer: Measurer, sources: DiaSources, images: Images
+) -> tuple[tuple[Column, ...], Mapping[str, NDArray[Any]]]:
+    """Return columns and values, both of them the plugin's."""
+    return measurer.columns, measurer.measure(sources, images)

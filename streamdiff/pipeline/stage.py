@@ -1,27 +1,31 @@
-"""The border between the host and its plugins: every call is timed and checked."""
+"""The border between the host and its plugins: every call is timed and watched.
+
+A plugin that raises, exits, prints, or leaves a trace in the process, and one that
+changes its inputs, is told by stage, name and version, and takes nothing else with
+it. What it returned is judged by `streamdiff.pipeline.results`.
+"""
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
-from numpy.typing import ArrayLike
+import structlog
 
-from streamdiff.errors import PluginContractError, PluginFailedError, StreamdiffError
-from streamdiff.model import (
-    DETECTION_COLUMNS,
-    Coadd,
-    Column,
-    DiaSources,
-    Difference,
-    Exposure,
-    TemplateId,
+from streamdiff.errors import (
+    ChangedInputError,
+    PluginFailedError,
+    StreamdiffError,
 )
-from streamdiff.model.ids import RANK_BITS
-from streamdiff.stages import Registration
+from streamdiff.pipeline.inputs import InputWatch
+from streamdiff.pipeline.side_effects import SideEffects, watch
+from streamdiff.ports import whereabouts
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +38,19 @@ class StageCalls:
         Seconds that never go back.
     names : mapping of str to str
         Stage -> name of its plugin; a stage without a name is the host's own.
+    labels : mapping of str to str
+        Stage -> "name distribution version" of its plugin, for messages.
     seconds : dict of str to float
         Time per stage, so far.
+    remarks : list of str
+        What plugins did that they may not, though their results are good.
     """
 
     monotonic: Callable[[], float]
     names: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def __call__(
         self, stage: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -51,22 +61,27 @@ class StageCalls:
         ------
         StreamdiffError
             Those that the plugin raises on purpose, as they are.
+        ChangedInputError
+            If it changes what it was given.
         PluginFailedError
             For any other error.
         """
         start = self.monotonic()
         try:
-            return method(*args, **kwargs)
+            if not self.name(stage):
+                return method(*args, **kwargs)
+            with self._watched(stage):
+                inputs = InputWatch.over(args)
+                result = method(*args, **kwargs)
+                self._require_unchanged(stage, inputs.changed(args))
+                return result
         except StreamdiffError as err:
             self._mark(err, stage)
             raise
-        except Exception as err:
-            where = traceback.extract_tb(err.__traceback__)[-1]
-            who = f"{stage} plugin {self.name(stage)!r}" if self.name(stage) else stage
-            failed = PluginFailedError(
-                f"{who}: {type(err).__name__}: {err} "
-                f"({where.name}, line {where.lineno})"
-            )
+        except KeyboardInterrupt:
+            raise
+        except BaseException as err:
+            failed = PluginFailedError(f"{self._who(stage)}: {_told(err)}")
             self._mark(failed, stage)
             raise failed from err
         finally:
@@ -77,134 +92,59 @@ class StageCalls:
         """Return the name of the plugin of a stage."""
         return self.names.get(stage, "")
 
-    def _mark(self, error: StreamdiffError, stage: str) -> None:
-        error.stage, error.plugin = stage, self.name(stage)
+    def label(self, stage: str) -> str:
+        """Return name, distribution and version of the plugin of a stage."""
+        return self.labels.get(stage) or self.name(stage)
 
+    @contextmanager
+    def judging(self, stage: str) -> Iterator[str]:
+        """Give the label of a plugin, whose result is judged meanwhile.
 
-def checked_registration(plugin: str, found: object) -> Registration:
-    """Return what a registrar gave, if it keeps the contract.
+        Errors are marked with stage and plugin.
+        """
+        try:
+            yield self.label(stage)
+        except StreamdiffError as err:
+            self._mark(err, stage)
+            raise
 
-    Raises
-    ------
-    PluginContractError
-        If it is no registration.
-    """
-    if not isinstance(found, Registration):
-        raise PluginContractError(
-            f"plugin {plugin!r} returned {type(found).__name__}, not Registration"
+    @contextmanager
+    def _watched(self, stage: str) -> Iterator[None]:
+        """Tell where the work is, and what it does beside returning something."""
+        effects = SideEffects()
+        tell = whereabouts.get()
+        tell(stage, self.label(stage))
+        try:
+            with watch(effects):
+                yield
+        finally:
+            tell("", "")
+            for effect in effects.found:
+                self._remark(stage, effect)
+
+    def _remark(self, stage: str, effect: str) -> None:
+        self.remarks.append(f"{self._who(stage)} {effect}")
+        log.warning(
+            "plugin_left_traces", stage=stage, plugin=self.label(stage), effect=effect
         )
-    return found
 
-
-def checked_warp(plugin: str, warp: object, shape: tuple[int, int]) -> Exposure:
-    """Return what a warper gave, if it keeps the contract.
-
-    Raises
-    ------
-    PluginContractError
-        If it is no exposure of the shape that was asked for.
-    """
-    if not isinstance(warp, Exposure):
-        raise PluginContractError(
-            f"plugin {plugin!r} returned {type(warp).__name__}, not Exposure"
-        )
-    if warp.shape != shape:
-        raise PluginContractError(
-            f"plugin {plugin!r} returned a warp of {warp.id} with shape {warp.shape}; "
-            f"{shape} was asked for"
-        )
-    return warp
-
-
-def checked_coadd(plugin: str, template_id: TemplateId, coadd: object) -> Coadd:
-    """Return what a coadder gave, if it keeps the contract.
-
-    Raises
-    ------
-    PluginContractError
-        If it is no coadd of this template.
-    """
-    if not isinstance(coadd, Coadd):
-        raise PluginContractError(
-            f"plugin {plugin!r} returned {type(coadd).__name__}, not Coadd or Skip"
-        )
-    if coadd.exposure.id != template_id:
-        raise PluginContractError(
-            f"plugin {plugin!r} returned a coadd of {coadd.exposure.id}; "
-            f"{template_id} was asked for"
-        )
-    return coadd
-
-
-def checked_difference(
-    plugin: str, science: Exposure, difference: object
-) -> Difference:
-    """Return what a subtractor or decorrelator gave, if it keeps the contract.
-
-    Raises
-    ------
-    PluginContractError
-        If it is no difference of this exposure.
-    """
-    if not isinstance(difference, Difference):
-        raise PluginContractError(
-            f"plugin {plugin!r} returned {type(difference).__name__}, "
-            "not Difference or Skip"
-        )
-    if difference.shape != science.shape or difference.id != science.id:
-        raise PluginContractError(
-            f"plugin {plugin!r} returned a difference of {difference.id} with shape "
-            f"{difference.shape}; the science exposure is {science.id}, {science.shape}"
-        )
-    return difference
-
-
-def checked_detections(plugin: str, found: object) -> tuple[Difference, DiaSources]:
-    """Return what a source finder gave, if it keeps the contract.
-
-    Raises
-    ------
-    PluginContractError
-        If it is no difference with a table that has the `DETECTION_COLUMNS`, or
-        there are more DiaSources than ids.
-    """
-    match found:
-        case (Difference() as difference, DiaSources() as sources):
-            missing = [c.name for c in DETECTION_COLUMNS if c.name not in sources]
-            if missing:
-                raise PluginContractError(
-                    f"plugin {plugin!r} returned a table without columns {missing}"
-                )
-            if len(sources) > 1 << RANK_BITS:
-                raise PluginContractError(
-                    f"plugin {plugin!r} returned {len(sources)} DiaSources of "
-                    f"{difference.id}, there are ids for {1 << RANK_BITS}: the "
-                    "difference has failed, or the threshold is too low"
-                )
-            return difference, sources
-        case _:
-            raise PluginContractError(
-                f"plugin {plugin!r} returned {type(found).__name__}, "
-                "not (Difference, DiaSources)"
+    def _require_unchanged(self, stage: str, changed: tuple[str, ...]) -> None:
+        if changed:
+            raise ChangedInputError(
+                f"{self._who(stage)} changed its inputs: {', '.join(changed)}; "
+                "return new arrays"
             )
 
+    def _who(self, stage: str) -> str:
+        return f"{stage} plugin {self.label(stage)!r}" if self.name(stage) else stage
 
-def with_measured(
-    plugin: str,
-    sources: DiaSources,
-    columns: Iterable[Column],
-    values: Mapping[str, ArrayLike],
-) -> DiaSources:
-    """Return the table with the columns that a plugin measured.
+    def _mark(self, error: StreamdiffError, stage: str) -> None:
+        # The innermost stage is the one that failed.
+        if not error.stage:
+            error.stage, error.plugin = stage, self.name(stage)
 
-    Raises
-    ------
-    PluginContractError
-        If the values do not fit the columns that it declared, or the rows.
-    """
-    try:
-        return sources.with_columns(columns, values)
-    except (TypeError, ValueError) as err:
-        raise PluginContractError(
-            f"plugin {plugin!r}, {len(sources)} DiaSources: {err}"
-        ) from err
+
+def _told(error: BaseException) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{where.name}, line {where.lineno}"
+    return f"{type(error).__name__}: {error} ({place})"

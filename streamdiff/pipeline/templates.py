@@ -30,7 +30,8 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.exposures import ExposureSource
-from streamdiff.pipeline.stage import StageCalls, checked_coadd, checked_warp
+from streamdiff.pipeline.results import checked_coadd, checked_warp
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import ExposureSpool, TemplateStore
 from streamdiff.stages import Coadder, Warper
 
@@ -83,6 +84,8 @@ class TemplatePipeline:
         Gives what holds the warps of one stack.
     plugin_names : mapping of str to str
         Stage -> name of its plugin, for messages.
+    plugin_labels : mapping of str to str
+        Stage -> "name distribution version".
     monotonic : callable
         Seconds that never go back.
     """
@@ -95,6 +98,7 @@ class TemplatePipeline:
     skymap: Tessellation
     spool: Callable[[], AbstractContextManager[ExposureSpool]]
     plugin_names: Mapping[str, str]
+    plugin_labels: Mapping[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float]
 
     def __call__(self, event: TemplateUpdate) -> TemplateResult:
@@ -234,7 +238,8 @@ class TemplatePipeline:
         if isinstance(result, Skip):
             held = self._held(event, template_id, read, last, result)
             return replace(_skipped(template_id, result), inputs=(*held, *unreadable))
-        coadd = checked_coadd(calls.name(stage), template_id, result)
+        with calls.judging(stage) as plugin:
+            coadd = checked_coadd(plugin, template_id, result)
         coadd = _with_inputs(coadd, unreadable)
         # What the coadder has left out may be good enough for a later version.
         version = self.store.save(coadd, read, after=last, update_id=event.event_id)
@@ -279,12 +284,17 @@ class TemplatePipeline:
         key = template_id.tract, template_id.patch
         wcs, shape = self.skymap.wcs(*key), self.skymap.shape(*key)
         warp = calls("warp", self.warper.warp, exposure, wcs, shape)
-        warp = checked_warp(calls.name("warp"), warp, shape)
+        with calls.judging("warp") as plugin:
+            warp = checked_warp(plugin, warp, shape, exposure)
         self.store.save_warp(template_id, visit, warp)
         return warp
 
     def _calls(self) -> StageCalls:
-        return StageCalls(monotonic=self.monotonic, names=self.plugin_names)
+        return StageCalls(
+            monotonic=self.monotonic,
+            names=self.plugin_names,
+            labels=self.plugin_labels,
+        )
 
 
 Footprint = tuple[WCS, tuple[int, int]]

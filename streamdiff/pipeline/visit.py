@@ -1,7 +1,7 @@
 """From one visit-ready event to its outcome and alerts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class VisitPipeline:
         Synthetic sources, to see how many are found.
     plugin_names : mapping of str to str
         Stage -> name of its plugin, for messages.
+    plugin_labels : mapping of str to str
+        Stage -> "name distribution version".
     monotonic : callable
         Seconds that never go back.
     """
@@ -46,6 +48,7 @@ class VisitPipeline:
     comparison: Comparison
     injection: Injection | None = None
     plugin_names: Mapping[str, str]
+    plugin_labels: Mapping[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float]
 
     def __call__(self, event: VisitReady) -> VisitResult:
@@ -61,7 +64,7 @@ class VisitPipeline:
         RetryableError
             If it may succeed a little later.
         """
-        calls = StageCalls(monotonic=self.monotonic, names=self.plugin_names)
+        calls = self._calls()
         science = self.exposures.read(event, calls)
         if not science.usable(UNUSABLE).any():
             skip = Skip(Reason.NO_VALID_PIXELS, "every pixel is masked")
@@ -86,7 +89,7 @@ class VisitPipeline:
             return result
         injected = self.injection.into(science)
         # The times of the stages are those of the visit itself.
-        calls = StageCalls(monotonic=self.monotonic, names=self.plugin_names)
+        calls = self._calls()
         try:
             again = self.comparison.run(result.event, injected.exposure, cover, calls)
         except UnprocessableError:
@@ -97,3 +100,10 @@ class VisitPipeline:
         recovery = injected.recovered(again.products)
         metrics = {**result.metrics, **recovery.metrics}
         return replace(result, metrics=metrics, recovery=recovery)
+
+    def _calls(self) -> StageCalls:
+        return StageCalls(
+            monotonic=self.monotonic,
+            names=self.plugin_names,
+            labels=self.plugin_labels,
+        )

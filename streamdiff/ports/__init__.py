@@ -32,7 +32,9 @@ from streamdiff.ports.work import (
     Finished,
     Handler,
     LogValue,
+    Whereabouts,
     WorkOrder,
+    whereabouts,
 )
 
 __all__ = [
@@ -59,5 +61,7 @@ __all__ = [
     "TopicPartition",
     "Transactions",
     "Transport",
+    "Whereabouts",
     "WorkOrder",
+    "whereabouts",
 ]

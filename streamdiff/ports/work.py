@@ -1,14 +1,31 @@
 """The work on one record, and who does it."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from streamdiff.errors import RetryableError, StreamdiffError, UnprocessableError
+from streamdiff.errors import (
+    ChangedInputError,
+    RetryableError,
+    StreamdiffError,
+    UnprocessableError,
+)
 from streamdiff.model import Outcome, Reason
 from streamdiff.ports.stream import ConsumedRecord, OutgoingRecord
+
+# Told where in the pipeline the work is: stage and plugin, or nothing.
+Whereabouts = Callable[[str, str], None]
+
+
+def _tell_nobody(stage: str, plugin: str) -> None:
+    """Take no note of where the work is."""
+
+
+# Whoever watches the work from another process sets this.
+whereabouts: ContextVar[Whereabouts] = ContextVar("whereabouts", default=_tell_nobody)
 
 LogValue = str | int | float | bool | None
 
@@ -73,6 +90,8 @@ class Failure:
         Whether another try may succeed.
     metrics : mapping of str to float
         What was measured before it failed.
+    spoils_worker : bool
+        Whether whoever did the work is not to be trusted with more.
     """
 
     reason: Reason
@@ -83,6 +102,7 @@ class Failure:
     plugin: str = ""
     retryable: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    spoils_worker: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> Self:
@@ -102,6 +122,7 @@ class Failure:
             metrics=dict(error.metrics)
             if isinstance(error, UnprocessableError)
             else {},
+            spoils_worker=isinstance(error, ChangedInputError),
         )
 
 

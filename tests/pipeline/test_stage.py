@@ -10,14 +10,14 @@ from streamdiff.errors import (
     StoreUnavailableError,
 )
 from streamdiff.model import Coadd, Column, DiaSources, TemplateId
-from streamdiff.pipeline.stage import (
-    StageCalls,
+from streamdiff.pipeline.results import (
     checked_coadd,
     checked_detections,
     checked_registration,
     checked_warp,
     with_measured,
 )
+from streamdiff.pipeline.stage import StageCalls
 from streamdiff.stages import Registration
 from streamdiff.testing import Scene
 
