@@ -23,6 +23,7 @@ from streamdiff.testing.contract.check import (
 from streamdiff.testing.contract.fingerprint import fingerprint
 from streamdiff.testing.contract.kind import Kind, call
 from streamdiff.testing.contract.kinds import KINDS, kind_of
+from streamdiff.testing.contract.remember import forget
 
 _PURE = "streamdiff.stages: inputs are never changed, results depend on them alone"
 _THREADS = 4
@@ -216,16 +217,19 @@ def _observed(kind: Kind, subject: Subject, arguments: Arguments) -> _Call:
             error = err
     if (more := _open_files() - open_files) > 0:
         effects.found.append(f"left {more} files open")
+    changed = tuple(
+        type(argument).__name__
+        for argument, was in zip(arguments, before, strict=True)
+        if fingerprint(argument) != was
+    )
+    if changed:
+        forget()
     return _Call(
         arguments=arguments,
         result=result,
         error=error,
         fingerprint=fingerprint(result),
-        changed=tuple(
-            type(argument).__name__
-            for argument, was in zip(arguments, before, strict=True)
-            if fingerprint(argument) != was
-        ),
+        changed=changed,
         traces=tuple(effects.found),
     )
 

@@ -1,7 +1,6 @@
 """The contract of coadders."""
 
 from collections.abc import Mapping
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from streamdiff.testing.contract.planes import (
     require_psf,
     require_type,
 )
+from streamdiff.testing.contract.remember import remembered
 from streamdiff.testing.profiles import GaussianProfile
 
 _READ = "streamdiff.stages.Coadder"
@@ -120,7 +120,7 @@ def _is_apart(x: NDArray[np.float64], y: NDArray[np.float64], index: int) -> boo
     return bool(np.partition(distance, 1)[1] > 8)
 
 
-@cache
+@remembered
 def _warps() -> tuple[Exposure, ...]:
     sky = skies.field()
     return tuple(

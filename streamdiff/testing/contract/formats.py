@@ -1,12 +1,12 @@
 """The contract of alert formats."""
 
 from dataclasses import replace
-from functools import cache
 
 from streamdiff.model import Alert
 from streamdiff.testing.contract import skies
 from streamdiff.testing.contract.check import Arguments, Subject, checks_of, require
 from streamdiff.testing.contract.kind import Kind
+from streamdiff.testing.contract.remember import remembered
 
 _READ = "streamdiff.stages.AlertFormat"
 
@@ -44,7 +44,7 @@ def other_alerts_are_other_messages(subject: Subject) -> None:
     )
 
 
-@cache
+@remembered
 def _alert() -> Alert:
     cutout = skies.pair(skies.SHAPES["tiny"])[0]
     return Alert(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from streamdiff.testing.contract import skies
 from streamdiff.testing.contract.check import Arguments, Subject, checks_of, require
 from streamdiff.testing.contract.kind import Kind
 from streamdiff.testing.contract.planes import require_psf
+from streamdiff.testing.contract.remember import remembered
 from streamdiff.testing.profiles import GaussianProfile
 
 _READ = "streamdiff.stages.PsfEstimator"
@@ -65,7 +65,7 @@ def _difference_of(psf: Psf, true: Psf) -> float:
     return float(np.abs(one - other).sum())
 
 
-@cache
+@remembered
 def _stars() -> Exposure:
     return _unknown(skies.pair(_SHAPE)[0])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -22,6 +21,7 @@ from streamdiff.model import (
 )
 from streamdiff.stages import Images
 from streamdiff.testing.artifacts import BadColumns, NoData
+from streamdiff.testing.contract.remember import remembered
 from streamdiff.testing.profiles import GaussianProfile
 from streamdiff.testing.scene import Scene
 from streamdiff.testing.sources import PointSource
@@ -44,7 +44,7 @@ NOISE, TEMPLATE_NOISE = 10.0, 5.0
 FLUXES = (2e3, 6e4)
 
 
-@cache
+@remembered
 def field(shape: Shape = STANDARD, density: float = 3000.0) -> Scene:
     """Return a field of stars, all of them well above the noise."""
     return Scene.star_field(
@@ -52,7 +52,7 @@ def field(shape: Shape = STANDARD, density: float = 3000.0) -> Scene:
     )
 
 
-@cache
+@remembered
 def pair(shape: Shape = STANDARD, template_fwhm: float = SHARP_FWHM) -> Pair:
     """Return a science exposure and its template; the science seeing is `FWHM`."""
     sky = field(shape)
@@ -62,7 +62,7 @@ def pair(shape: Shape = STANDARD, template_fwhm: float = SHARP_FWHM) -> Pair:
     )
 
 
-@cache
+@remembered
 def spoilt() -> Pair:
     """Return a pair with a block without data, NaN, and a bad column."""
     height, width = STANDARD
@@ -83,7 +83,7 @@ def without_data(exposure: Exposure) -> Exposure:
     return replace(exposure, variance=variance)
 
 
-@cache
+@remembered
 def masked() -> Pair:
     """Return a pair without a single pixel of data."""
     return blank(pair()[0]), blank(pair()[1])
