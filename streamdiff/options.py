@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -94,20 +94,23 @@ def described(
 def type_name(hint: Any) -> str:  # noqa: ANN401
     """Return a type as a reader of a configuration knows it."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return type_name(arguments[0])
     if origin in {Union, UnionType}:
         return " | ".join(type_name(argument) for argument in arguments)
+    if origin is Annotated:
+        return type_name(arguments[0])
     if origin is Literal:
         return type_name(type(arguments[0]))
     if origin is not None:
-        inner = ", ".join(
-            "..." if argument is Ellipsis else type_name(argument)
-            for argument in arguments
-        )
-        return f"{type_name(origin)}[{inner}]"
-    if hint is NoneType or hint is None:
+        inner = ("..." if a is Ellipsis else type_name(a) for a in arguments)
+        return f"{type_name(origin)}[{', '.join(inner)}]"
+    return _plain_name(hint)
+
+
+def _plain_name(hint: Any) -> str:  # noqa: ANN401
+    if hint is NoneType:
         return "None"
+    if inspect.isclass(hint) and issubclass(hint, StrEnum):
+        return "str"
     return getattr(hint, "__name__", str(hint))
 
 

@@ -141,7 +141,7 @@ class Plugin:
         return built
 
     def _require_members(self, built: object) -> None:
-        protocol = _protocol(self.kind)
+        protocol = protocol_of(self.kind)
         names = [name for name in vars(protocol) if not name.startswith("_")]
         if missing := [name for name in names if not hasattr(built, name)]:
             raise PluginError(
@@ -268,7 +268,7 @@ def describe_errors(table: str, error: ValidationError) -> str:
     return f"[{table}] " + "; ".join(sentences)
 
 
-def _protocol(kind: str) -> type:
+def protocol_of(kind: str) -> type:
     """Return the Protocol that plugins of a kind follow, as their hook says."""
     offered = get_type_hints(getattr(hookspecs, KINDS[kind]))["return"]
     _, factory = get_args(offered)

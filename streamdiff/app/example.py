@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from streamdiff.config import Settings
+from streamdiff.options import Option
 from streamdiff.plugins import Registry
 
 # Values for the keys without a default.
@@ -40,7 +41,7 @@ def _keys(table: BaseModel) -> Iterator[str]:
         value = getattr(table, name)
         value = value or PLACEHOLDERS.get(name, value)
         note = f"  # {field.description}" if field.description else ""
-        yield f"{field.alias or name} = {_toml(value)}{note}"
+        yield f"{field.alias or name} = {toml_value(value)}{note}"
 
 
 def _plugin_tables(registry: Registry, settings: Settings) -> list[str]:
@@ -53,24 +54,32 @@ def _plugin_tables(registry: Registry, settings: Settings) -> list[str]:
             if plugin is None or not plugin.options.model_fields:
                 continue
             lines += ["", f"[{plugin.table}]"]
-            for option, field in plugin.options.model_fields.items():
-                default = field.get_default(call_default_factory=True)
-                value = "" if field.is_required() or default is None else _toml(default)
-                lines.append(f"# {option} = {value}".rstrip())
+            lines += [_option_line(option) for option in plugin.described_options]
     return lines
 
 
-def _toml(value: Any) -> str:  # noqa: ANN401
+def _option_line(option: Option) -> str:
+    """Return an option at its default, commented out, with what it may be."""
+    has_none = option.is_required or option.default is None
+    value = "" if has_none else toml_value(option.default)
+    unit = f"[{option.unit}]" if option.unit else ""
+    facts = ", ".join(filter(None, (option.type_name, option.range, unit)))
+    required = "required; " if option.is_required else ""
+    return f"# {option.name} = {value}".rstrip() + f"  # {required}{facts}"
+
+
+def toml_value(value: Any) -> str:  # noqa: ANN401
+    """Return a value as TOML writes it."""
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True)
     if is_dataclass(value) and not isinstance(value, type):
         # TOML has no null: what is missing is left to its default
         value = {k: v for k, v in asdict(value).items() if v is not None}
     if isinstance(value, dict):
-        inner = ", ".join(f"{key} = {_toml(v)}" for key, v in value.items())
+        inner = ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(v) for v in value)}]"
+        return f"[{', '.join(toml_value(v) for v in value)}]"
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     # JSON writes strings, other numbers and booleans as TOML does

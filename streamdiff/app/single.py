@@ -87,6 +87,23 @@ class Workbench:
         )
         return compared.run(event, image, cover, calls)
 
+    def pair(self, science: Path, template: Path) -> tuple[Exposure, Exposure]:
+        """Return two exposures on the pixels of the first.
+
+        Raises
+        ------
+        UnprocessableError
+            If a file can not be read, or an exposure has no PSF.
+        """
+        exposures, calls = self._exposures(science, template), self._calls()
+        image, sky = (
+            exposures.load(self.event(path, lenient=True), calls)
+            for path in (science, template)
+        )
+        warper = build_chosen(self.settings, self.registry, "warp")
+        on_grid = template_on_grid(sky, image, warper, calls.label("warp"))
+        return image, on_grid.exposure
+
     def problem(self, difference: Difference) -> str:
         """Return why the service would fail a visit with such a difference.
 

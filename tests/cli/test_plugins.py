@@ -21,7 +21,8 @@ def test_the_list_for_programs_is_json(run):
 def test_a_plugin_is_shown_with_options_defaults_and_limits(run):
     end = run("plugins", "show", "lanczos")
     assert "[plugins.warp.lanczos]  # lanczos streamdiff" in end.out
-    assert "order = 5  Ge(ge=2) Le(le=5)" in end.out
+    assert "order = 5  # int, >= 2, <= 5\n" in end.out
+    assert "Zero crossings of the kernel on either side" in end.out
     assert "windowed sinc" in end.out
 
 

@@ -61,21 +61,25 @@ def checks(kind: str) -> tuple[Check, ...]:
 
 def run(subject: Subject) -> Iterator[Result]:
     """Yield how each check ends, one after another."""
-    for check in checks(subject.plugin.kind):
-        start = perf_counter()
-        try:
-            figures = check(subject)
-        except ContractError as err:
-            seconds = perf_counter() - start
-            yield Result(
-                check=check, verdict=Verdict.BROKEN, error=err, seconds=seconds
-            )
-        except NotApplicableError as err:
-            yield Result(check=check, verdict=Verdict.NOT_APPLICABLE, note=str(err))
-        else:
-            yield Result(
-                check=check,
-                verdict=Verdict.KEPT,
-                figures=figures,
-                seconds=perf_counter() - start,
-            )
+    return (judge(check, subject) for check in checks(subject.plugin.kind))
+
+
+def judge(check: Check, subject: Subject) -> Result:
+    """Return how one check ends."""
+    start = perf_counter()
+    try:
+        figures = check(subject)
+    except ContractError as err:
+        seconds = perf_counter() - start
+        return Result(check=check, verdict=Verdict.BROKEN, error=err, seconds=seconds)
+    except NotApplicableError as err:
+        return Result(check=check, verdict=Verdict.NOT_APPLICABLE, note=str(err))
+    except Exception as err:  # noqa: BLE001 - of what the plugin has returned
+        error = ContractError(
+            expected=f"results that {check.title} can be judged from",
+            got=f"{type(err).__name__}: {err}",
+            read="streamdiff.stages",
+        )
+        return Result(check=check, verdict=Verdict.BROKEN, error=error)
+    seconds = perf_counter() - start
+    return Result(check=check, verdict=Verdict.KEPT, figures=figures, seconds=seconds)

@@ -1,0 +1,1 @@
+"""Plugins on the same images: which is deeper, more honest, faster."""
