@@ -60,12 +60,12 @@ def _plugin_tables(registry: Registry, settings: Settings) -> list[str]:
 
 def _option_line(option: Option) -> str:
     """Return an option at its default, commented out, with what it may be."""
-    has_none = option.is_required or option.default is None
-    value = "" if has_none else toml_value(option.default)
     unit = f"[{option.unit}]" if option.unit else ""
     facts = ", ".join(filter(None, (option.type_name, option.range, unit)))
-    required = "required; " if option.is_required else ""
-    return f"# {option.name} = {value}".rstrip() + f"  # {required}{facts}"
+    if option.is_required or option.default is None:
+        without = "required" if option.is_required else "none by default"
+        return f"# {option.name}  # {facts}; {without}"
+    return f"# {option.name} = {toml_value(option.default)}  # {facts}"
 
 
 def toml_value(value: Any) -> str:  # noqa: ANN401

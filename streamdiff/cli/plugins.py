@@ -27,7 +27,12 @@ kind_option = click.option(
 
 # Name -> its module beside this one: they need what takes a while to import.
 _COMMANDS: Mapping[str, str] = MappingProxyType(
-    {"new": "plugins_new", "check": "plugins_check", "bench": "plugins_bench"}
+    {
+        "guide": "plugins_guide",
+        "new": "plugins_new",
+        "check": "plugins_check",
+        "bench": "plugins_bench",
+    }
 )
 
 

@@ -29,6 +29,8 @@ from streamdiff.errors import ConfigError
 from streamdiff.testing.ladder import LADDER
 
 _FAILED = 1
+# Columns of a table that no terminal limits.
+_FILE_WIDTH = 140
 
 
 @click.command("bench")
@@ -160,6 +162,8 @@ def _show(
     against: str | None,
 ) -> None:
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
     table = Table("images", "plugin", box=None)
     for figure in FIGURES:
         table.add_column(figure.replace("_", " "), justify="right")
