@@ -1,0 +1,6 @@
+from streamdiff.testing.contract import PluginContract
+
+
+class TestContract(PluginContract):
+    kind = "find"
+    name = "sep_peaks"
