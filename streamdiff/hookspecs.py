@@ -30,7 +30,8 @@ from streamdiff.stages import (
 
 PROJECT = "streamdiff"
 
-# Raised when a plugin written for the old contract could not work with the new.
+# Raised when a plugin written for the old contract could not work with the new. A
+# name that is to go warns for two minor releases first, from 1.0 on.
 API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)

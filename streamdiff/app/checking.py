@@ -16,7 +16,8 @@ from streamdiff.testing.contract.costs import costs
 from streamdiff.testing.contract.suite import judge
 
 _START_S = 120.0
-_COSTS = "costs"
+# The last row: what a call costs; no rule.
+COSTS = "costs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def check_plugin(
     process = context.Process(target=_serve, args=(theirs, kind, name, dict(options)))
     process.start()
     theirs.close()
-    names = [*(check.name for check in checks(kind)), _COSTS]
+    names = [*(check.name for check in checks(kind)), COSTS]
     wait_s = timeout_s + _START_S
     try:
         for number, check in enumerate(names):
@@ -140,6 +141,6 @@ def _serve(pipe: Connection, kind: str, name: str, options: dict[str, Any]) -> N
 
 def _costs(subject: Subject) -> Row:
     try:
-        return Row(check=_COSTS, verdict=Verdict.KEPT, figures=costs(subject))
+        return Row(check=COSTS, verdict=Verdict.KEPT, figures=costs(subject))
     except Exception as err:  # noqa: BLE001 - what is wrong has been told
-        return Row(check=_COSTS, verdict=Verdict.NOT_APPLICABLE, note=str(err))
+        return Row(check=COSTS, verdict=Verdict.NOT_APPLICABLE, note=str(err))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from streamdiff.app.checking import Row, check_plugin
+from streamdiff.app.checking import COSTS, Row, check_plugin
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.cli.options import config_option, json_option
 from streamdiff.cli.plugins import kind_option, only
@@ -60,7 +60,7 @@ def command(
             )
         )
     else:
-        kept = sum(row.verdict is Verdict.KEPT for row in rows)
+        kept = sum(row.verdict is Verdict.KEPT for row in rows if row.check != COSTS)
         click.echo(f"{kept} rules kept, {broken} broken")
     return _BROKEN if broken else 0
 

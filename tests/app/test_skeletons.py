@@ -1,9 +1,12 @@
 """What 'plugins new' begins with keeps the contract, kind by kind."""
 
+import re
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from io import BytesIO
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,4 +69,19 @@ def test_a_skeleton_keeps_the_contract_of_its_kind(kind, elsewhere):
         cases=CASES.get(kind, {}),
     )
     results = list(run(subject))
+    assert [str(r.error) for r in results if r.verdict is Verdict.BROKEN] == []
+
+
+def test_the_plugin_of_the_readme_keeps_the_contract(tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "plugin_of_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = import_module("plugin_of_the_readme")
+    (factory,) = module.streamdiff_subtractors().values()
+    subject = Subject(
+        plugin=Plugin(kind="subtract", name="plain", factory=factory, origin=ORIGIN)
+    )
+    results = list(run(subject))
+    sys.modules.pop("plugin_of_the_readme")
     assert [str(r.error) for r in results if r.verdict is Verdict.BROKEN] == []

@@ -1,0 +1,92 @@
+"""Deletes a built-in plugin from a copy of the checkout, and tests the rest.
+
+``python tests/without_plugin.py zogy [arguments of pytest]``: without arguments, all
+tests. The folder of the plugin, its entry point and its own tests are gone; what
+imports it, or is configured to use it, is left out and told.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def main() -> int:
+    """Return the exit code of pytest."""
+    name, *arguments = sys.argv[1:]
+    package = f"streamdiff_{name}"
+    if not (CHECKOUT / "plugins" / package).is_dir():
+        sys.exit(f"there is no plugins/{package}")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkout"
+        copy_without(package, copy)
+        python = environment(Path(folder) / "venv", copy)
+        return subprocess.run(  # noqa: S603 - pytest of the copy
+            [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            cwd=copy,
+            check=False,
+        ).returncode
+
+
+def copy_without(package: str, copy: Path) -> None:
+    """Copy what git knows, but for a plugin and what is about it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    for path in listed:
+        if path.startswith(f"plugins/{package}/") or not (CHECKOUT / path).is_file():
+            continue
+        if path.endswith(".py") and path.startswith("tests/") and needs(path, package):
+            sys.stdout.write(f"left out: {path}\n")
+            continue
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / path, copy / path)
+    project = copy / "pyproject.toml"
+    lines = project.read_text().splitlines(keepends=True)
+    project.write_text("".join(line for line in lines if package not in line))
+
+
+def needs(path: str, package: str) -> bool:
+    """Return whether a test imports a plugin; so do tests under their conftest."""
+    folder = (CHECKOUT / path).parent
+    files = [CHECKOUT / path, folder / "conftest.py"]
+    return any(
+        file.is_file() and re.search(rf"\b{package}\b", file.read_text())
+        for file in files
+    )
+
+
+def environment(folder: Path, copy: Path) -> Path:
+    """Return the Python of an environment with the copy, and the libraries of this."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)  # noqa: S603
+    libraries = sysconfig.get_path("purelib")
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "libraries.pth").write_text(f"{libraries}\n")
+    subprocess.run(  # noqa: S603 - pip of that environment
+        [
+            *(
+                folder / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+            ),
+            *("--no-build-isolation", "--disable-pip-version-check", "-e", copy),
+        ],
+        check=True,
+    )
+    return folder / "bin" / "python"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
