@@ -161,7 +161,20 @@ class CatalogueSettings(Table):
 
     url: str = Field(
         "sqlite:///streamdiff.db",
-        description="or postgresql+...; untouched while associate = 'none'",
+        description="or postgresql+psycopg://...; untouched while associate = 'none'; "
+        "url_file reads it from a file",
+        repr=False,  # it may hold a password
+    )
+    timeout_s: Positive = Field(60, description="to wait for connection and locks")
+    history_days: Annotated[float, Field(ge=0)] = Field(
+        365, description="how far back alerts tell of their DiaObject"
+    )
+    forced_photometry: bool = Field(
+        default=True, description="fluxes at all known DiaObjects, of every visit"
+    )
+    ephemerides: str = Field(
+        "",
+        description="table of solar-system objects: ssObjectId, mjd_tai, ra, dec",
     )
 
 
@@ -312,6 +325,7 @@ class Settings(Table):
                 "filters": True,
                 "plugins": True,
                 "store": {"flavours"},
+                "catalogue": {"history_days", "forced_photometry", "ephemerides"},
             },
         )
         text = json.dumps(relevant, sort_keys=True)
@@ -391,14 +405,16 @@ def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
         If a key is unknown or out of range, or a secret can not be read.
     """
     tree = dict(tree)
-    stream = tree.get("stream")
+    stream, catalogue = tree.get("stream"), tree.get("catalogue")
     if isinstance(stream, dict):
         secret = {
-            name: _with_secrets(stream[name], name)
+            name: _with_secrets(stream[name], f"stream.{name}")
             for name in ("kafka", "registry")
             if isinstance(stream.get(name), dict)
         }
         tree["stream"] = {**stream, **secret}
+    if isinstance(catalogue, dict):
+        tree["catalogue"] = _with_secrets(catalogue, "catalogue")
     try:
         return Settings.model_validate(tree)
     except ValidationError as err:
@@ -439,5 +455,5 @@ def _with_secrets(table: Mapping[str, Any], name: str) -> dict[str, Any]:
         try:
             resolved[key.removesuffix(SECRET_SUFFIX)] = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as err:
-            raise ConfigError(f"[stream.{name}] {key}: {path}: {err}") from err
+            raise ConfigError(f"[{name}] {key}: {path}: {err}") from err
     return resolved

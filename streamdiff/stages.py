@@ -18,6 +18,7 @@ from streamdiff.model import (
     Alert,
     Coadd,
     Column,
+    DiaObjects,
     DiaSources,
     Difference,
     Exposure,
@@ -161,13 +162,34 @@ class Scorer(Protocol):
         ...
 
 
+# What an associator answers for a DiaSource that begins a DiaObject.
+NEW_OBJECT = -1
+
+
 class Associator(Protocol):
-    """Kind ``associate``: DiaSources -> DiaObjects."""
+    """Kind ``associate``: DiaSources of one exposure -> DiaObjects.
 
-    def associate(self, sources: DiaSources, images: Images) -> NDArray[np.int64]:
-        """Return a diaObjectId per DiaSource, 0 for none; shape (len(sources),).
+    Pure matching: the host finds the known DiaObjects, names the new ones, and keeps
+    all of them.
+    """
 
-        The table has ids and sky positions, and what was measured.
+    @property
+    def radius_arcsec(self) -> float:
+        """Return how far a DiaSource may lie from its DiaObject: 20 at most."""
+        ...
+
+    def associate(self, sources: DiaSources, objects: DiaObjects) -> NDArray[np.int64]:
+        """Return a diaObjectId per DiaSource; shape (len(sources),).
+
+        `NEW_OBJECT` where a new DiaObject begins, `streamdiff.model.NO_OBJECT` for
+        none.
+
+        Parameters
+        ----------
+        sources : DiaSources
+            With ids and sky positions, and what was measured.
+        objects : DiaObjects
+            The known ones around, at least as far as the radius, by id.
         """
         ...
 

@@ -16,7 +16,7 @@ from streamdiff.ports import Transport
 
 
 def check_start(settings: Settings, registry: Registry, transport: Transport) -> None:
-    """Check brokers, topics, schemas, plugins and the template store.
+    """Check brokers, topics, schemas, plugins, the template store and the catalogue.
 
     Raises
     ------
@@ -27,6 +27,7 @@ def check_start(settings: Settings, registry: Registry, transport: Transport) ->
     if not found:  # the registry is asked for the schemas of formats that can be built
         found += _registry_problems(settings, registry)
     found += _store_problems(settings)
+    found += _catalogue_problems(settings)
     if isinstance(transport, KafkaTransport):
         found += cluster_problems(transport, needed_topics(settings))
     if found:
@@ -74,3 +75,19 @@ def _store_problems(settings: Settings) -> Iterator[str]:
         wiring.template_store(settings).newest(somewhere)
     except StreamdiffError as err:
         yield f"[store] uri = {settings.store.uri!r}: {err}"
+
+
+def _catalogue_problems(settings: Settings) -> Iterator[str]:
+    """Yield why DiaObjects can not be kept; tables are made where there are none."""
+    if settings.stream.only == "templates" or not wiring.associates(settings):
+        return
+    try:
+        catalogue = wiring.catalogue(settings)
+    except ConfigError:
+        return  # the plugins' check has told of it
+    try:
+        catalogue.prepare()
+    except StreamdiffError as err:
+        yield f"[catalogue] url: {err}"
+    finally:
+        catalogue.close()

@@ -4,13 +4,15 @@ import json
 import time
 from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from streamdiff import __version__
 from streamdiff.adapters.avro.alert import unmapped
+from streamdiff.adapters.ephemerides import read_ephemerides
 from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.tiles import read_tiles
 from streamdiff.adapters.spool import spool
@@ -19,6 +21,7 @@ from streamdiff.config import InjectionSettings, Settings
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
+from streamdiff.pipeline.association import Association
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.cosmic_rays import CosmicRayMasking
 from streamdiff.pipeline.cover import TemplateCover
@@ -33,8 +36,11 @@ from streamdiff.pipeline.sky_sources import SkySources
 from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
 from streamdiff.plugins import Registry
-from streamdiff.ports import Files, TemplateStore
+from streamdiff.ports import Catalogue, Files, TemplateStore
 from streamdiff.stages import AlertFormat, Coadder, EventDecoder
+
+if TYPE_CHECKING:
+    from streamdiff.adapters.catalogue import SqlCatalogue
 
 log = structlog.get_logger(__name__)
 
@@ -137,6 +143,8 @@ def check(settings: Settings, registry: Registry) -> None:
     filters(settings, registry)
     for kind in SINGLE_KINDS:
         build_chosen(settings, registry, kind)
+    if associates(settings):
+        association(settings, registry, catalogue(settings))
     several = {
         "measure": settings.pipeline.measure,
         "formats": settings.pipeline.formats,
@@ -205,7 +213,7 @@ def exposure_source(
 
 
 def comparison(settings: Settings, registry: Registry) -> Comparison:
-    """Return the chosen stages from registration to association."""
+    """Return the chosen stages from registration to alerts."""
     pipeline = settings.pipeline
     kinds = ("register", "subtract", "decorrelate")
     return Comparison(
@@ -229,9 +237,9 @@ def residual_gate(settings: Settings) -> ResidualGate:
 
 
 def search(settings: Settings, registry: Registry) -> Search:
-    """Return the chosen stages from detection to association."""
+    """Return the chosen stages from detection to filters."""
     pipeline = settings.pipeline
-    kinds = ("find", "score", "associate")
+    kinds = ("find", "score")
     return Search(
         **{kind: build_chosen(settings, registry, kind) for kind in kinds},
         measure={
@@ -345,9 +353,56 @@ def visit_pipeline(
         templates=templates,
         comparison=comparison(settings, registry),
         injection=injection(settings.injection),
+        association=association(settings, registry, catalogue(settings))
+        if associates(settings)
+        else None,
         plugin_names=plugin_names(settings),
         plugin_labels=plugin_labels(settings, registry),
         monotonic=time.monotonic,
+    )
+
+
+def catalogue(settings: Settings) -> "SqlCatalogue":
+    """Return the catalogue of DiaObjects; nothing is connected yet.
+
+    Raises
+    ------
+    ConfigError
+        If its URL names no database that can be used.
+    """
+    # What associates nothing is not to wait for SQLAlchemy.
+    from streamdiff.adapters.catalogue import SqlCatalogue  # noqa: PLC0415
+
+    chosen = settings.catalogue
+    try:
+        return SqlCatalogue(chosen.url, timeout_s=chosen.timeout_s)
+    except ConfigError as err:
+        raise ConfigError(f"[catalogue] url: {err}") from err
+
+
+def association(
+    settings: Settings, registry: Registry, kept_in: Catalogue
+) -> Association:
+    """Return what joins DiaSources with DiaObjects.
+
+    Raises
+    ------
+    PluginError, ConfigError
+        If there is no such plugin, or the ephemerides can not be read.
+    """
+    chosen = settings.catalogue
+    try:
+        moving = (
+            read_ephemerides(Path(chosen.ephemerides)) if chosen.ephemerides else None
+        )
+    except ConfigError as err:
+        raise ConfigError(f"[catalogue] ephemerides: {err}") from err
+    return Association(
+        catalogue=kept_in,
+        associator=build(settings, registry, "associate", settings.pipeline.associate),
+        ephemerides=moving,
+        forced_photometry=chosen.forced_photometry,
+        history_days=chosen.history_days,
     )
 
 
@@ -414,6 +469,11 @@ def event_decoders(settings: Settings, registry: Registry) -> tuple[EventDecoder
         build(settings, registry, "decode", name)
         for name in settings.stream.event_decoders
     )
+
+
+def associates(settings: Settings) -> bool:
+    """Return whether DiaSources are to join DiaObjects."""
+    return not _is_left_out(settings, "associate")
 
 
 def _is_left_out(settings: Settings, kind: str) -> bool:

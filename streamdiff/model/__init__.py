@@ -3,8 +3,11 @@
 from streamdiff.model.alert import Alert
 from streamdiff.model.aperture_corrections import ApertureCorrections
 from streamdiff.model.area import Area
+from streamdiff.model.band_statistics import BandStatistics
+from streamdiff.model.catalogue_rows import NO_OBJECT, ForcedRows, SourceRows
 from streamdiff.model.coadd import Coadd, CoaddInput
 from streamdiff.model.coadd_psf import CoaddPsf, PsfComponent
+from streamdiff.model.dia_objects import DiaObjects
 from streamdiff.model.dia_sources import DETECTION_COLUMNS, Column, DiaSources
 from streamdiff.model.difference import Convolved, Difference, FluxScale, Noise
 from streamdiff.model.events import (
@@ -28,12 +31,14 @@ from streamdiff.model.template import Template
 
 __all__ = [
     "DETECTION_COLUMNS",
+    "NO_OBJECT",
     "NO_PLANES",
     "UNUSABLE",
     "Action",
     "Alert",
     "ApertureCorrections",
     "Area",
+    "BandStatistics",
     "CandidateStatus",
     "Coadd",
     "CoaddInput",
@@ -41,11 +46,13 @@ __all__ = [
     "Column",
     "ConstantPsf",
     "Convolved",
+    "DiaObjects",
     "DiaSources",
     "Difference",
     "Exposure",
     "ExposureId",
     "FluxScale",
+    "ForcedRows",
     "GridPsf",
     "KernelCandidates",
     "MaskPlane",
@@ -58,6 +65,7 @@ __all__ = [
     "PsfComponent",
     "Reason",
     "Skip",
+    "SourceRows",
     "StarList",
     "Template",
     "TemplateId",

@@ -164,6 +164,11 @@ class Difference:
         )
 
     @property
+    def science_factor(self) -> float:
+        """Return what takes fluxes of the science image to the scale of this one."""
+        return 1.0 if self.flux_scale is FluxScale.SCIENCE else 1 / self.kernel_sum
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Return (ny, nx)."""
         ny, nx = self.image.shape

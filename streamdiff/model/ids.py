@@ -113,6 +113,12 @@ def dia_source_ids(
     order = np.lexsort((x, y, np.rint(x), np.rint(y)))
     rank = np.empty(x.size, np.int64)
     rank[order] = np.arange(x.size)
-    base = (exposure.visit << DETECTOR_BITS | exposure.detector) << RANK_BITS
+    base, _ = source_id_range(exposure.visit, exposure.detector)
     ids: NDArray[np.int64] = base + rank
     return ids
+
+
+def source_id_range(visit: int, detector: int) -> tuple[int, int]:
+    """Return the first and the last id that a DiaSource of an exposure may have."""
+    first = (visit << DETECTOR_BITS | detector) << RANK_BITS
+    return first, first + (1 << RANK_BITS) - 1

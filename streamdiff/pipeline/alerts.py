@@ -143,16 +143,14 @@ def cutout_sides(bbox_size: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
 def _rows(sources: DiaSources) -> list[Mapping[str, Any]]:
     """Return the table row by row, as Python values; `None` where one is missing."""
     names = [column.name for column in sources.columns]
-    columns = [_python_values(name, sources[name]) for name in names]
+    columns = [_python_values(sources[name]) for name in names]
     return [
         dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)
     ]
 
 
-def _python_values(name: str, column: NDArray[Any]) -> Sequence[Any]:
+def _python_values(column: NDArray[Any]) -> Sequence[Any]:
     values: list[Any] = column.tolist()
-    if name == "diaObjectId":  # see `streamdiff.stages.Associator`
-        return [value or None for value in values]
     if column.dtype.kind != "f" or np.isfinite(column).all():
         return values
     return [value if math.isfinite(value) else None for value in values]

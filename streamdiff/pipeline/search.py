@@ -22,10 +22,9 @@ from streamdiff.pipeline.sky_sources import (
     with_sky_sources,
 )
 from streamdiff.pipeline.stage import StageCalls
-from streamdiff.stages import Associator, Images, Measurer, Scorer, SourceFinder
+from streamdiff.stages import Images, Measurer, Scorer, SourceFinder
 
 RELIABILITY = Column("reliability", "f4", "", "Machine score: 0 bogus, 1 real")
-OBJECT_ID = Column("diaObjectId", "i8", "", "Identifier of the DiaObject; 0: none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +39,10 @@ class Search:
     score : Scorer or None
     match : StarMatching
     filters : Filters
-        What is kept goes on to the associator.
+        What is kept becomes alerts.
     sky_sources : SkySources
         They are measured and scored, but by themselves: rows of glints, say, are
         sought among DiaSources alone.
-    associate : Associator or None
     """
 
     find: SourceFinder
@@ -53,7 +51,6 @@ class Search:
     match: StarMatching = field(default_factory=StarMatching)
     filters: Filters = field(default_factory=Filters)
     sky_sources: SkySources = field(default_factory=SkySources)
-    associate: Associator | None = None
 
     def run(
         self, event: VisitReady, images: Images, calls: StageCalls
@@ -80,7 +77,6 @@ class Search:
             sky = self._judged(sky, images, calls)
             counts = {**counts, **sky_metrics(sky)}
             dropped = with_sky_sources(dropped, event, sky, difference.wcs)
-        kept = self._associated(kept, images, calls)
         return Products(images=images, sources=kept, filtered=dropped), counts
 
     def _judged(
@@ -108,17 +104,6 @@ class Search:
             values = checked_reliability(plugin, values)
             return with_measured(
                 plugin, sources, (RELIABILITY,), {RELIABILITY.name: values}
-            )
-
-    def _associated(
-        self, sources: DiaSources, images: Images, calls: StageCalls
-    ) -> DiaSources:
-        if self.associate is None:
-            return sources
-        values = calls("associate", self.associate.associate, sources, images)
-        with calls.judging("associate") as plugin:
-            return with_measured(
-                plugin, sources, (OBJECT_ID,), {OBJECT_ID.name: values}
             )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from streamdiff.errors import UnprocessableError
 from streamdiff.model import UNUSABLE, Exposure, Reason, Skip, Template, VisitReady
+from streamdiff.pipeline.association import Association
 from streamdiff.pipeline.compare import Comparison, Cover
 from streamdiff.pipeline.exposures import ExposureSource
 from streamdiff.pipeline.inject import Injection
@@ -35,6 +36,8 @@ class VisitPipeline:
     comparison : Comparison
     injection : Injection or None
         Synthetic sources, to see how many are found.
+    association : Association or None
+        With DiaObjects; the last thing that is done, for it is kept.
     plugin_names : mapping of str to str
         Stage -> name of its plugin, for messages.
     plugin_labels : mapping of str to str
@@ -47,6 +50,7 @@ class VisitPipeline:
     templates: TemplateSource
     comparison: Comparison
     injection: Injection | None = None
+    association: Association | None = None
     plugin_names: Mapping[str, str]
     plugin_labels: Mapping[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float]
@@ -55,7 +59,8 @@ class VisitPipeline:
         """Return the outcome and the alerts of one detector image.
 
         Safe to repeat: the same event, templates and plugins give the same
-        result.
+        result. Whatever it is, the catalogue of DiaObjects has no trace of earlier
+        ones.
 
         Raises
         ------
@@ -65,6 +70,19 @@ class VisitPipeline:
             If it may succeed a little later.
         """
         calls = self._calls()
+        if self.association is None:
+            return self._result(event, calls)
+        try:
+            result = self._result(event, calls)
+            if result.products is not None:
+                return self.association(result, calls)
+        except UnprocessableError:
+            self.association.forget(event)
+            raise
+        self.association.forget(event)
+        return result
+
+    def _result(self, event: VisitReady, calls: StageCalls) -> VisitResult:
         science = self.exposures.read(event, calls)
         if not science.usable(UNUSABLE).any():
             skip = Skip(Reason.NO_VALID_PIXELS, "every pixel is masked")

@@ -4,6 +4,7 @@ Adapters implement these Protocols; nothing below `streamdiff.adapters` knows
 Kafka, FITS, a process or a file system.
 """
 
+from streamdiff.ports.catalogue import Catalogue, CatalogueSession, History
 from streamdiff.ports.storage import (
     ExposureSpool,
     Files,
@@ -39,6 +40,8 @@ from streamdiff.ports.work import (
 
 __all__ = [
     "AssignedCallback",
+    "Catalogue",
+    "CatalogueSession",
     "Clock",
     "CommitPoint",
     "ConsumedRecord",
@@ -51,6 +54,7 @@ __all__ = [
     "Finished",
     "Handler",
     "Headers",
+    "History",
     "LogValue",
     "Offsets",
     "OutgoingRecord",

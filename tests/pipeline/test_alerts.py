@@ -166,14 +166,6 @@ def test_what_is_not_finite_is_missing(value):
     assert second.dia_source["psfFlux"] == 3.5
 
 
-def test_an_object_id_of_0_is_none():
-    sources = table([10.0, 50.0], [20.0, 20.0]).with_columns(
-        [Column("diaObjectId", "i8", "", "Its DiaObject")], {"diaObjectId": [0, 9]}
-    )
-    found = [alert.dia_source["diaObjectId"] for alert in alerts(sources)]
-    assert found == [None, 9]
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_position_that_is_not_finite_breaks_the_contract(value):
     with pytest.raises(PluginContractError, match="x and y of a DiaSource"):

@@ -204,17 +204,6 @@ def test_a_visit_without_a_change_has_no_alert():
     assert not result.alerts
 
 
-@pytest.mark.parametrize(("given", "told"), [(7, 7), (0, None)])
-def test_an_associator_names_the_dia_object_of_each_source(given, told):
-    class Associator:
-        def associate(self, sources, images):
-            assert {"ra", "dec", "diaSourceId", "psfFlux"} <= set(sources.values)
-            return np.full(len(sources), given)
-
-    result = pipeline(associate=Associator())(EVENT)
-    assert result.alerts[0].dia_source["diaObjectId"] == told
-
-
 def test_registration_moves_the_template_and_is_reported():
     offsets = {"offset_x_pixel": 0.5}
     registrar = Returns(Registration(wcs=SCIENCE.wcs, metrics=offsets))
@@ -316,17 +305,6 @@ def test_an_id_does_not_depend_on_what_is_dropped():
     assert (
         alert.dia_source["diaSourceId"] not in result.products.filtered["diaSourceId"]
     )
-
-
-def test_an_associator_sees_only_what_is_kept():
-    class Associator:
-        def associate(self, sources, images):
-            assert not len(sources)
-            return np.zeros(0, int)
-
-    rules = Filters(bad_flags=("isNegative",))
-    result = pipeline(filters=rules, associate=Associator())(EVENT)
-    assert result.n_filtered == {"bad_flag": 1}
 
 
 def test_sky_sources_are_measured_and_kept_out_of_alerts():

@@ -1,0 +1,50 @@
+"""DiaObjects from their rows: added to, or made anew."""
+
+import numpy as np
+
+from streamdiff.model import BandStatistics, DiaObjects, ForcedRows, SourceRows
+from streamdiff.ports import CatalogueSession
+from streamdiff.ports.catalogue import Ids
+
+
+def renew(session: CatalogueSession, dia_object_ids: Ids) -> None:
+    """Make DiaObjects anew from all their rows; those without any are withdrawn."""
+    if not len(dia_object_ids):
+        return
+    rows = session.sources_of(dia_object_ids)
+    objects = DiaObjects.of_sources(rows)
+    session.withdraw(np.setdiff1d(dia_object_ids, objects.dia_object_id))
+    forced = session.forced_of(objects.dia_object_id)
+    statistics = BandStatistics.of_sources(rows).followed_by(
+        BandStatistics.of_forced(forced)
+    )
+    session.put(objects, statistics)
+
+
+def add(
+    session: CatalogueSession, known: DiaObjects, rows: SourceRows, forced: ForcedRows
+) -> None:
+    """Keep the rows of an exposure, and add them to the DiaObjects that they are of.
+
+    Parameters
+    ----------
+    session : CatalogueSession
+        Has the rows already.
+    known : DiaObjects
+        Those of before.
+    rows : SourceRows
+    forced : ForcedRows
+
+    Notes
+    -----
+    What is known of a DiaObject is added to without a look at its other rows, unless
+    some of them are not earlier: slopes are between neighbours in time.
+    """
+    rows = rows.take(rows.dia_object_id != 0)
+    new = BandStatistics.of_sources(rows).followed_by(BandStatistics.of_forced(forced))
+    before = session.statistics_of(new.dia_object_id)
+    unordered = before.not_before(new)
+    met = known.take(np.isin(known.dia_object_id, rows.dia_object_id))
+    objects = met.joined_with(DiaObjects.of_sources(rows))
+    session.put(objects, before.followed_by(new))
+    renew(session, unordered)
