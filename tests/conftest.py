@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.errors import ConfigError
 from streamdiff.testing.kafka_broker import KafkaBroker, Listener, fetch_jars
+from streamdiff.testing.postgres_server import PostgresServer
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -93,6 +94,20 @@ def own_kafka(kafka):
     if kafka.broker is None:
         pytest.skip("STREAMDIFF_TEST_KAFKA is somebody else's")
     return kafka
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """Give a PostgreSQL server to all tests."""
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in folder.parents[:3]:
+        parent.chmod(0o711)  # as root, it runs as another user
+    try:
+        server = PostgresServer(folder)
+    except ConfigError as err:
+        pytest.skip(f"{err}")
+    with server:
+        yield server
 
 
 def secured_listener(folder):

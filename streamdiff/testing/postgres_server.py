@@ -5,9 +5,12 @@ import pwd
 import shutil
 import socket
 import subprocess
+import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from sqlalchemy import create_engine
 
 from streamdiff.errors import ConfigError
 
@@ -19,7 +22,6 @@ _TIMEOUT_S = 60
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-shared_buffers = 128MB
 max_wal_size = 2GB
 """
 
@@ -63,6 +65,15 @@ class PostgresServer:
         """Return the URL of its database, as SQLAlchemy writes it."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/postgres"
 
+    def new_database(self) -> str:
+        """Return the URL of another database, which is empty."""
+        name = f"d{uuid.uuid4().hex[:12]}"
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
     def __enter__(self) -> Self:
         if os.geteuid() == 0:
             shutil.chown(self._folder, _user())
@@ -92,22 +103,22 @@ class PostgresServer:
         self.stop()
 
     def _run(self, program: str, *arguments: str) -> None:
-        is_root = os.geteuid() == 0
-        done = subprocess.run(  # noqa: S603 - our own programs and folder
-            [self._programs / program, *arguments],
-            cwd=self._folder,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=(self._folder / "out").open("w"),
-            stderr=subprocess.STDOUT,
-            timeout=_TIMEOUT_S,
-            user=_user() if is_root else None,
-            group=_group() if is_root else None,
-        )
-        if done.returncode:
-            raise ConfigError(
-                f"{program} failed: {(self._folder / 'out').read_text()[-500:]}"
+        is_root, output = os.geteuid() == 0, self._folder / "out"
+        # A file: the server keeps what it was given as output, a pipe would not end.
+        with output.open("w") as file:
+            done = subprocess.run(  # noqa: S603 - our own programs and folder
+                [self._programs / program, *arguments],
+                cwd=self._folder,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=_TIMEOUT_S,
+                user=_user() if is_root else None,
+                group=_group() if is_root else None,
             )
+        if done.returncode:
+            raise ConfigError(f"{program} failed: {output.read_text()[-500:]}")
 
 
 def _user() -> str:
