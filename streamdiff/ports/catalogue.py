@@ -1,6 +1,6 @@
 """What the core needs of a catalogue: DiaObjects, and what they are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamdiff.model import (
     BandStatistics,
     DiaObjects,
+    DiaSources,
     ForcedRows,
     SourceRows,
     VisitReady,
@@ -73,15 +74,8 @@ class CatalogueSession(Protocol):
         """Return what was put of some DiaObjects."""
         ...
 
-    def add_sources(self, rows: SourceRows, records: Sequence[Record]) -> None:
-        """Keep the DiaSources of the exposure.
-
-        Parameters
-        ----------
-        rows : SourceRows
-        records : sequence of mapping of str to value
-            All that was measured, row by row.
-        """
+    def add_sources(self, rows: SourceRows, sources: DiaSources) -> None:
+        """Keep the DiaSources of the exposure: what they belong to, and all else."""
         ...
 
     def add_forced(self, rows: ForcedRows) -> None:

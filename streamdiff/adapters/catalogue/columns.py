@@ -1,17 +1,26 @@
 """Tables of the model to rows of the database, and back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from streamdiff.model.rows import Rows
 from streamdiff.ports.catalogue import Ids
-
-# Of the parameters of one statement: SQLite takes 32,766, PostgreSQL 65,535.
-_MOST_IDS = 10_000
 
 _Kind = TypeVar("_Kind", bound=Rows)
 
@@ -24,19 +33,27 @@ def selected(
     values: Ids,
 ) -> _Kind:
     """Return the rows whose key is among some values."""
+    if not len(values):
+        return kind.empty()
     columns = [table.c[name] for name in kind.names()]
-    parts = [
-        kind.of_tuples(connection.execute(select(*columns).where(some)).fetchall())
-        for some in among(key, values)
-    ]
-    return kind.joined(parts)
+    wanted = select(*columns).where(among(connection, key, values))
+    return kind.of_tuples(connection.execute(wanted).fetchall())
 
 
-def among(key: ColumnElement[int], values: Ids) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions that a key is among some of the values, until all had one."""
+def among(
+    connection: Connection, key: ColumnElement[int], values: Ids
+) -> ColumnElement[bool]:
+    """Return the condition that a key is among some values, however many.
+
+    They are one parameter: statements with thousands take long to make, and databases
+    refuse them from some number on.
+    """
     unique = np.unique(values).tolist()
-    for start in range(0, len(unique), _MOST_IDS):
-        yield key.in_(unique[start : start + _MOST_IDS])
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(json.dumps(unique)).table_valued("value")
+        return key.in_(select(each.c.value))
+    array = bindparam(None, unique, type_=ARRAY(BigInteger()))
+    return key == array.any_()
 
 
 def inserted(
@@ -53,10 +70,12 @@ def inserted(
     )
 
 
-def deleted(connection: Connection, key: ColumnElement[int], values: Ids) -> None:
+def deleted(
+    connection: Connection, table: Table, key: ColumnElement[int], values: Ids
+) -> None:
     """Remove the rows whose key is among some values."""
-    for some in among(key, values):
-        connection.execute(delete(_table_of(key)).where(some))
+    if len(values):
+        connection.execute(delete(table).where(among(connection, key, values)))
 
 
 def cells(values: NDArray[Any]) -> Sequence[Any]:
@@ -65,8 +84,3 @@ def cells(values: NDArray[Any]) -> Sequence[Any]:
         listed: list[Any] = values.tolist()
         return listed
     return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 (NaN)
-
-
-def _table_of(key: Any) -> Table:  # noqa: ANN401 (a column of a table)
-    table: Table = key.table
-    return table

@@ -1,13 +1,22 @@
 """One transaction of the catalogue."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from streamdiff.adapters.catalogue.columns import among, deleted, inserted, selected
 from streamdiff.adapters.catalogue.merges import undo_merges
@@ -25,6 +34,7 @@ from streamdiff.imaging.sky_pixels import sky_pixels
 from streamdiff.model import (
     BandStatistics,
     DiaObjects,
+    DiaSources,
     ForcedRows,
     SourceRows,
     VisitReady,
@@ -102,10 +112,9 @@ class SqlSession:
         """Return those of some ids that a DiaObject has, or has had before a merge."""
         found = set[int]()
         for column in (OBJECTS.c.dia_object_id, MERGES.c.absorbed_id):
-            for some in among(column, dia_object_ids):
-                found.update(
-                    self.connection.execute(select(column).where(some)).scalars()
-                )
+            some = among(self.connection, column, dia_object_ids)
+            wanted = select(column).where(some)
+            found.update(self.connection.execute(wanted).scalars())
         return np.array(sorted(found), np.int64)
 
     def objects_of(self, dia_object_ids: Ids) -> DiaObjects:
@@ -127,7 +136,7 @@ class SqlSession:
         key = BANDS.c.dia_object_id
         return selected(self.connection, BandStatistics, BANDS, key, dia_object_ids)
 
-    def add_sources(self, rows: SourceRows, records: Sequence[Record]) -> None:
+    def add_sources(self, rows: SourceRows, sources: DiaSources) -> None:
         """Keep the DiaSources of the exposure."""
         inserted(
             self.connection,
@@ -135,7 +144,7 @@ class SqlSession:
             rows,
             assigned_id=rows.dia_object_id.tolist(),
             schema_version=[written_version()] * len(rows),
-            record=encoded(records),
+            record=encoded(sources),
         )
 
     def add_forced(self, rows: ForcedRows) -> None:
@@ -145,8 +154,8 @@ class SqlSession:
     def put(self, objects: DiaObjects, statistics: BandStatistics) -> None:
         """Keep DiaObjects, in place of what was known of them."""
         ids = np.union1d(objects.dia_object_id, statistics.dia_object_id)
-        deleted(self.connection, BANDS.c.dia_object_id, ids)
-        deleted(self.connection, OBJECTS.c.dia_object_id, objects.dia_object_id)
+        self._delete(BANDS, ids)
+        self._delete(OBJECTS, objects.dia_object_id)
         pixels = sky_pixels(objects.ra, objects.dec).tolist()
         inserted(self.connection, OBJECTS, objects, pixel=pixels)
         inserted(self.connection, BANDS, statistics)
@@ -154,7 +163,7 @@ class SqlSession:
     def withdraw(self, dia_object_ids: Ids) -> None:
         """Remove DiaObjects that no DiaSource is left of, and their forced sources."""
         for table in (OBJECTS, BANDS, FORCED):
-            deleted(self.connection, table.c.dia_object_id, dia_object_ids)
+            self._delete(table, dia_object_ids)
 
     def merge(self, absorbed: int, survivor: int) -> None:
         """Give the DiaSources of one DiaObject to another, and remove the one.
@@ -166,7 +175,7 @@ class SqlSession:
             update(SOURCES).where(key == absorbed).values(dia_object_id=survivor)
         )
         for table in (OBJECTS, BANDS):
-            deleted(self.connection, table.c.dia_object_id, np.array([absorbed]))
+            self._delete(table, np.array([absorbed]))
         self.connection.execute(
             insert(MERGES).values(
                 absorbed_id=absorbed,
@@ -180,52 +189,65 @@ class SqlSession:
         self, dia_object_ids: Ids, *, since_mjd: float, before_mjd: float
     ) -> Mapping[int, History]:
         """Return DiaSources and forced sources of a range of times, by DiaObject."""
-        sources, forced = (
-            defaultdict[int, list[Record]](list),
-            defaultdict[int, list[Record]](list),
-        )
         times = (since_mjd, before_mjd)
-        for dia_object_id, ss_object_id, version, content in self._dated(
-            SOURCES,
-            ("dia_object_id", "ss_object_id", "schema_version", "record"),
-            dia_object_ids,
-            times,
-        ):
-            record = decoded(content, version)
-            record["diaObjectId"] = dia_object_id
-            record["ssObjectId"] = ss_object_id or None
-            sources[dia_object_id].append(record)
+        sources = self._dated_sources(dia_object_ids, times)
+        forced = defaultdict[int, list[Record]](list)
         names = ForcedRows.names()
         for row in self._dated(FORCED, names, dia_object_ids, times):
             values = dict(zip(names, row, strict=True))
             forced[values["dia_object_id"]].append(_forced_record(values))
         return {
             i: History(
-                dia_sources=tuple(sources[i]), dia_forced_sources=tuple(forced[i])
+                dia_sources=tuple(sources.get(i, ())),
+                dia_forced_sources=tuple(forced.get(i, ())),
             )
             for i in sources.keys() | forced.keys()
         }
 
+    def _dated_sources(
+        self, dia_object_ids: Ids, times: tuple[float, float]
+    ) -> Mapping[int, list[Record]]:
+        """Return DiaSources of a range of times, by DiaObject, in their order."""
+        names = ("dia_object_id", "ss_object_id", "band", "schema_version", "record")
+        found = defaultdict[int, list[Record]](list)
+        rows = self._dated(SOURCES, names, dia_object_ids, times)
+        for version, same in groupby(rows, lambda row: row[3]):
+            listed = list(same)
+            contents = decoded([row[4] for row in listed], version)
+            for row, record in zip(listed, contents, strict=True):
+                record["diaObjectId"], record["ssObjectId"] = row[0], row[1] or None
+                record["band"] = row[2]
+                found[row[0]].append(record)
+        return found
+
     def _dated(
         self,
-        table: Any,  # noqa: ANN401 (a table)
+        table: Table,
         names: Sequence[str],
         dia_object_ids: Ids,
         times: tuple[float, float],
-    ) -> Iterator[Sequence[Any]]:
-        """Yield columns of rows of a range of times, in their order."""
-        midpoint = table.c.midpoint_mjd_tai
-        order = midpoint, list(table.primary_key)[0 if table is SOURCES else 1]
-        for some in among(table.c.dia_object_id, dia_object_ids):
-            inside = and_(some, midpoint >= times[0], midpoint < times[1])
-            wanted = select(*(table.c[name] for name in names)).where(inside)
-            yield from self.connection.execute(wanted.order_by(*order))
+    ) -> Sequence[Sequence[Any]]:
+        """Return columns of rows of a range of times, in their order."""
+        if not len(dia_object_ids):
+            return []
+        key, midpoint = table.c.dia_object_id, table.c.midpoint_mjd_tai
+        identity = table.c[f"{table.name.removesuffix('s')}_id"]
+        inside = midpoint >= times[0], midpoint < times[1]
+        wanted = (
+            select(*(table.c[name] for name in names))
+            .where(among(self.connection, key, dia_object_ids), *inside)
+            .order_by(midpoint, identity)
+        )
+        return self.connection.execute(wanted).fetchall()
+
+    def _delete(self, table: Table, dia_object_ids: Ids) -> None:
+        deleted(self.connection, table, table.c.dia_object_id, dia_object_ids)
 
     def _by_id(self, key: ColumnElement[int], values: Ids) -> DiaObjects:
         found = selected(self.connection, DiaObjects, OBJECTS, key, values)
         return found.take(np.argsort(found.dia_object_id))
 
-    def _is_ours(self, table: Any) -> ColumnElement[bool]:  # noqa: ANN401 (a table)
+    def _is_ours(self, table: Table) -> ColumnElement[bool]:
         """Return the condition that a row is of the exposure."""
         visit, detector = self.event.visit, self.event.detector
         if table is SOURCES:

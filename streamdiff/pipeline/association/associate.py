@@ -1,6 +1,6 @@
 """The DiaSources of one exposure into the catalogue, and their history out of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from streamdiff.model.rows import Ints
 from streamdiff.pipeline.association.forced import forced_sources
 from streamdiff.pipeline.association.merging import merged
 from streamdiff.pipeline.association.names import new_ids
-from streamdiff.pipeline.association.renew import add, renew
+from streamdiff.pipeline.association.renew import add, renew, renewed
 from streamdiff.pipeline.association.summary import summaries
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.stage import StageCalls
@@ -116,7 +116,6 @@ class Association:
         found = self.run(
             result.event,
             products.sources,
-            [alert.dia_source for alert in result.alerts],
             calls,
             images=products.images,
         )
@@ -139,7 +138,6 @@ class Association:
         self,
         event: VisitReady,
         sources: DiaSources,
-        records: Sequence[Mapping[str, Any]],
         calls: StageCalls,
         *,
         images: Images | None = None,
@@ -151,8 +149,6 @@ class Association:
         event : VisitReady
         sources : DiaSources
             With ids and sky positions.
-        records : sequence of mapping of str to value
-            The same, row by row; `None` for what is missing.
         calls : StageCalls
         images : Images, optional
             For forced photometry.
@@ -168,7 +164,8 @@ class Association:
             known = session.objects()
             step = _Step(self, event, session, known, calls)
             rows = step.belonging(sources, rows)
-            return step.kept(rows, records, images)
+            session.add_sources(rows, sources)
+            return step.told(rows, step.forced(images))
 
     def forget(self, event: VisitReady) -> None:
         """Remove what an earlier run of an exposure has left in the catalogue."""
@@ -202,26 +199,34 @@ class _Step:
         )
         return replace(rows, dia_object_id=ids, ss_object_id=ss_object_ids)
 
-    def kept(
-        self,
-        rows: SourceRows,
-        records: Sequence[Mapping[str, Any]],
-        images: Images | None,
-    ) -> Associated:
-        """Keep the rows, and return what is known of their DiaObjects now."""
-        self.session.add_sources(rows, records)
-        forced = self._forced(images)
-        self.session.add_forced(forced)
-        add(self.session, self.known, rows, forced)
-        ids = self._merged(rows.dia_object_id)
+    def forced(self, images: Images | None) -> ForcedRows:
+        """Return the forced sources of the exposure; they are kept."""
+        if images is None or not self.association.forced_photometry:
+            return ForcedRows.empty()
+        rows = self.calls("forced", forced_sources, self.event, images, self.known)
+        self.session.add_forced(rows)
+        return rows
+
+    def told(self, rows: SourceRows, forced: ForcedRows) -> Associated:
+        """Return what is known of the DiaObjects of rows, with these."""
+        objects, statistics = add(self.session, self.known, rows, forced)
+        merges = self._merges(objects, rows.dia_object_id)
+        if merges:
+            survivors = np.array(list(merges.values()), np.int64)
+            renew(self.session, survivors)
+            objects, statistics = renewed(self.session, objects, statistics, survivors)
+        ids = np.array([merges.get(i, i) for i in rows.dia_object_id.tolist()], "i8")
         named = np.unique(ids[ids != NO_OBJECT])
         before = self.event.midpoint_mjd_tai
-        self.metrics["n_forced_sources"] = float(len(forced))
+        self.metrics.update(
+            n_forced_sources=float(len(forced)), n_merged_dia_objects=float(len(merges))
+        )
         return Associated(
             dia_object_ids=ids,
             ss_object_ids=rows.ss_object_id,
             summaries=summaries(
-                self.session.objects_of(named), self.session.statistics_of(named)
+                objects.take(np.isin(objects.dia_object_id, named)),
+                statistics.take(np.isin(statistics.dia_object_id, named)),
             ),
             histories=self.session.history(
                 named,
@@ -229,6 +234,16 @@ class _Step:
                 before_mjd=before,
             ),
             metrics=self.metrics,
+        )
+
+    def _merges(self, objects: DiaObjects, ids: Ints) -> dict[int, int]:
+        """Return the DiaObjects that became part of others, and of which."""
+        others = ~np.isin(self.known.dia_object_id, objects.dia_object_id)
+        return merged(
+            self.session,
+            DiaObjects.joined([objects, self.known.take(others)]),
+            np.unique(ids[ids != NO_OBJECT]),
+            radius_arcsec=self.association.associator.radius_arcsec,
         )
 
     def _moving(self, sources: DiaSources) -> Ints:
@@ -262,25 +277,6 @@ class _Step:
                 "the DiaObjects that it was given"
             )
         return ids.astype(np.int64)
-
-    def _forced(self, images: Images | None) -> ForcedRows:
-        if images is None or not self.association.forced_photometry:
-            return ForcedRows.empty()
-        return self.calls("forced", forced_sources, self.event, images, self.known)
-
-    def _merged(self, ids: Ints) -> Ints:
-        """Return ids of after the merges that an exposure brings about."""
-        seen = np.unique(ids[ids != NO_OBJECT])
-        now = self.session.objects_of(np.union1d(seen, self.known.dia_object_id))
-        found = merged(
-            self.session,
-            now,
-            seen,
-            radius_arcsec=self.association.associator.radius_arcsec,
-        )
-        renew(self.session, np.array(list(found.values()), np.int64))
-        self.metrics["n_merged_dia_objects"] = float(len(found))
-        return np.array([found.get(i, i) for i in ids.tolist()], np.int64)
 
 
 def _require_positions(event: VisitReady, rows: SourceRows) -> None:

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from streamdiff.model import BandStatistics, DiaObjects, ForcedRows, SourceRows
+from streamdiff.model import (
+    NO_OBJECT,
+    BandStatistics,
+    DiaObjects,
+    ForcedRows,
+    SourceRows,
+)
 from streamdiff.ports import CatalogueSession
 from streamdiff.ports.catalogue import Ids
 
@@ -23,8 +29,8 @@ def renew(session: CatalogueSession, dia_object_ids: Ids) -> None:
 
 def add(
     session: CatalogueSession, known: DiaObjects, rows: SourceRows, forced: ForcedRows
-) -> None:
-    """Keep the rows of an exposure, and add them to the DiaObjects that they are of.
+) -> tuple[DiaObjects, BandStatistics]:
+    """Add the rows of an exposure to the DiaObjects that they are of.
 
     Parameters
     ----------
@@ -35,16 +41,42 @@ def add(
     rows : SourceRows
     forced : ForcedRows
 
+    Returns
+    -------
+    tuple of DiaObjects and BandStatistics
+        Those that have a row of the exposure, as they are now.
+
     Notes
     -----
     What is known of a DiaObject is added to without a look at its other rows, unless
     some of them are not earlier: slopes are between neighbours in time.
     """
-    rows = rows.take(rows.dia_object_id != 0)
+    rows = rows.take(rows.dia_object_id != NO_OBJECT)
     new = BandStatistics.of_sources(rows).followed_by(BandStatistics.of_forced(forced))
     before = session.statistics_of(new.dia_object_id)
     unordered = before.not_before(new)
     met = known.take(np.isin(known.dia_object_id, rows.dia_object_id))
     objects = met.joined_with(DiaObjects.of_sources(rows))
-    session.put(objects, before.followed_by(new))
+    statistics = before.followed_by(new)
+    session.put(objects, statistics)
+    if not len(unordered):
+        return objects, statistics
     renew(session, unordered)
+    return renewed(session, objects, statistics, unordered)
+
+
+def renewed(
+    session: CatalogueSession,
+    objects: DiaObjects,
+    statistics: BandStatistics,
+    dia_object_ids: Ids,
+) -> tuple[DiaObjects, BandStatistics]:
+    """Return tables in which some DiaObjects are as the catalogue has them now."""
+    stay = ~np.isin(objects.dia_object_id, dia_object_ids)
+    others = ~np.isin(statistics.dia_object_id, dia_object_ids)
+    return (
+        DiaObjects.joined([objects.take(stay), session.objects_of(dia_object_ids)]),
+        BandStatistics.joined(
+            [statistics.take(others), session.statistics_of(dia_object_ids)]
+        ),
+    )

@@ -88,9 +88,7 @@ def run(calls):
     """Associate what was found."""
 
     def make(association, found, **options):
-        return association.run(
-            found.event, found.sources, found.records, calls, **options
-        )
+        return association.run(found.event, found.sources, calls, **options)
 
     return make
 
