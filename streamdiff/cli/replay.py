@@ -22,6 +22,7 @@ from streamdiff.app.alerts.sheets import write_sheets
 from streamdiff.app.alerts.tolerances import Tolerance
 from streamdiff.app.decoding import Decoding
 from streamdiff.app.environment import find_plugins, read_settings
+from streamdiff.app.replay.associate import SerialAssociation
 from streamdiff.app.replay.completeness import (
     CompletenessBin,
     completeness,
@@ -66,6 +67,13 @@ FolderPath = click.Path(path_type=Path, file_okay=False)
     is_flag=True,
     help="Compare with the newest templates, not with those that were used.",
 )
+@click.option(
+    "--catalogue",
+    "pinned",
+    metavar="URL",
+    default="",
+    help="DiaObjects to begin with: what this catalogue had before the first visit.",
+)
 @click.option("--inject", metavar="SPEC", help=f"Add sources: {EXAMPLE}")
 @click.option(
     "--versus", type=ReadPath, metavar="FILE", help="Another configuration to compare."
@@ -105,6 +113,7 @@ def command(
     until: float,
     *,
     latest_templates: bool,
+    pinned: str,
     inject: str | None,
     versus: Path | None,
     against: Path | None,
@@ -119,7 +128,8 @@ def command(
     """Process the visits of LOGS again, or send their events again.
 
     In this process: with the plugins of this installation and the templates that
-    were used, into one container of alerts per visit.
+    were used, into one container of alerts per visit. DiaObjects, if the
+    configuration wants them, are kept beside these, not in its catalogue.
     """
     console = Console(stderr=as_json)
     settings, registry = _settings(config, workers), find_plugins()
@@ -149,6 +159,7 @@ def command(
             replay_settings(side, out / name, injection),
             registry,
             latest_templates=latest_templates,
+            pinned=pinned,
         )
         for name, side in sides.items()
     }
@@ -227,9 +238,17 @@ def _run(
     registry: Registry,
     *,
     latest_templates: bool,
+    pinned: str,
 ) -> Replay:
     _require_store(settings)
     wiring.check(settings, registry)
+    associate = None
+    if wiring.associates(settings):
+        associate = SerialAssociation(
+            settings=settings, registry=registry, pinned=pinned
+        )
+    elif pinned:
+        raise ConfigError("--catalogue needs [pipeline] associate, which is 'none'")
     with shown_progress(console) as progress:
         return run_replay(
             events,
@@ -237,6 +256,7 @@ def _run(
             pool(settings),
             progress,
             latest_templates=latest_templates,
+            associate=associate,
         )
 
 

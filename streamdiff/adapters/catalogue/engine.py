@@ -21,7 +21,7 @@ _LOCK_TABLES, _LOCK_EXPOSURES, _LOCK_SKY = 0x5D1FF0, 0x5D1FF1, 0x5D1FF2
 _KEY_BITS = 31
 
 
-def open_engine(url: str, *, timeout_s: float) -> Engine:
+def open_engine(url: str, *, timeout_s: float, read_only: bool = False) -> Engine:
     """Return an engine for a URL; nothing is connected yet.
 
     Parameters
@@ -29,6 +29,8 @@ def open_engine(url: str, *, timeout_s: float) -> Engine:
     url : str
     timeout_s : float
         For how long to wait for connections and locks.
+    read_only : bool
+        Whether transactions leave writers alone.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def open_engine(url: str, *, timeout_s: float) -> Engine:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return _opened(parsed, timeout_s)
+        return _opened(parsed, timeout_s, read_only=read_only)
     except (ArgumentError, NoSuchModuleError) as err:
         raise ConfigError(
             f"{err}; such as sqlite:///streamdiff.db or postgresql+psycopg://host/name"
@@ -48,14 +50,14 @@ def open_engine(url: str, *, timeout_s: float) -> Engine:
         raise ConfigError(f"{err}: install streamdiff[postgres]") from err
 
 
-def _opened(url: URL, timeout_s: float) -> Engine:
+def _opened(url: URL, timeout_s: float, *, read_only: bool) -> Engine:
     backend = url.get_backend_name()
     if backend == "sqlite":
         if url.database in {None, "", ":memory:"}:
             raise ConfigError("workers share no database in memory: name a file")
         engine = create_engine(url, connect_args={"timeout": timeout_s})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin if read_only else _begin_immediate)
         return engine
     if backend == "postgresql":
         engine = create_engine(
@@ -81,6 +83,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (
     connection.execute("PRAGMA journal_mode = WAL")
     # What is committed has to outlive a power failure: offsets in Kafka do.
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    """Read what is true now until the transaction ends; others may write."""
+    connection.exec_driver_sql("BEGIN")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from streamdiff.ports import (
 from streamdiff.stream.replay import replayed
 
 VISITS_FILE = "visits.jsonl"
+Associate = Callable[[Iterable[VisitReady], Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ def run_replay(
     progress: Progress,
     *,
     latest_templates: bool = False,
+    associate: Associate | None = None,
 ) -> Replay:
     """Return what the visits of logs come to.
 
@@ -101,6 +103,8 @@ def run_replay(
     progress : Progress
     latest_templates : bool
         Compare with the newest templates, not with those that were used.
+    associate : callable, optional
+        What is done with the visits that were processed, after all of them.
 
     Raises
     ------
@@ -139,8 +143,15 @@ def run_replay(
             progress.advance("visits", len(lines))
     finally:
         executor.close()
+    if associate is not None:
+        processed = [e for e in visits.values() if _is_processed(lines[e.event_id])]
+        associate(processed, progress)
     in_order = [lines[event.event_id] for event in visits.values()]
     return _finished(Path(settings.output.directory), in_order)
+
+
+def _is_processed(line: Mapping[str, Any]) -> bool:
+    return bool(line["outcome"] == Outcome.PROCESSED.value)
 
 
 def _in_time(item: tuple[ConsumedRecord, VisitReady]) -> tuple[float, str, str]:

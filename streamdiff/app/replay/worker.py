@@ -110,7 +110,10 @@ def start_replay_worker(settings: Settings, *, log_level: str) -> ReplayHandler:
 
 
 def make_replay_handler(settings: Settings) -> ReplayHandler:
-    """Return the handler of archived records."""
+    """Return the handler of archived records.
+
+    It associates nothing: see `streamdiff.app.replay.associate`.
+    """
     clock, handler = RecordClock(), make_handler(settings)
     cover = handler.visits.templates
     if not isinstance(cover, TemplateCover):
@@ -119,7 +122,7 @@ def make_replay_handler(settings: Settings) -> ReplayHandler:
     return ReplayHandler(
         handler=replace(
             handler,
-            visits=replace(handler.visits, templates=templates),
+            visits=replace(handler.visits, templates=templates, association=None),
             reporter=replace(handler.reporter, clock=clock),
         ),
         templates=templates,

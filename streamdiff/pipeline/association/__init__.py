@@ -1,5 +1,5 @@
 """Association: DiaSources join DiaObjects, which tell their history."""
 
-from streamdiff.pipeline.association.associate import Association
+from streamdiff.pipeline.association.associate import Associated, Association
 
-__all__ = ["Association"]
+__all__ = ["Associated", "Association"]

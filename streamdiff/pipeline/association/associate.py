@@ -57,20 +57,47 @@ class Associated:
     histories: Mapping[int, History]
     metrics: Mapping[str, float]
 
-    def told(self, alert: Alert, row: int) -> Alert:
-        """Return the alert of a row, with its DiaObject and history."""
+    def fields(self, row: int) -> "Told":
+        """Return what is known of a row's DiaObject."""
         dia_object_id = int(self.dia_object_ids[row])
         history = self.histories.get(dia_object_id, History())
-        ids = {
-            "diaObjectId": dia_object_id or None,
-            "ssObjectId": int(self.ss_object_ids[row]) or None,
-        }
+        return Told(
+            dia_object_id=dia_object_id or None,
+            ss_object_id=int(self.ss_object_ids[row]) or None,
+            dia_object=self.summaries.get(dia_object_id),
+            dia_sources=history.dia_sources,
+            dia_forced_sources=history.dia_forced_sources,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an alert tells of its DiaObject.
+
+    Attributes
+    ----------
+    dia_object_id, ss_object_id : int or None
+    dia_object : mapping of str to value, or None
+        Fields of the Avro record.
+    dia_sources, dia_forced_sources : tuple of mapping of str to value
+        Its history: fields of the Avro records, by time.
+    """
+
+    dia_object_id: int | None
+    ss_object_id: int | None
+    dia_object: Mapping[str, Any] | None
+    dia_sources: tuple[Mapping[str, Any], ...]
+    dia_forced_sources: tuple[Mapping[str, Any], ...]
+
+    def by(self, alert: Alert) -> Alert:
+        """Return an alert that tells it."""
+        ids = {"diaObjectId": self.dia_object_id, "ssObjectId": self.ss_object_id}
         return replace(
             alert,
             dia_source={**alert.dia_source, **ids},
-            dia_object=self.summaries.get(dia_object_id),
-            prv_dia_sources=history.dia_sources,
-            prv_dia_forced_sources=history.dia_forced_sources,
+            dia_object=self.dia_object,
+            prv_dia_sources=self.dia_sources,
+            prv_dia_forced_sources=self.dia_forced_sources,
         )
 
 
@@ -129,7 +156,9 @@ class Association:
         return replace(
             result,
             products=replace(products, sources=sources),
-            alerts=tuple(found.told(a, row) for row, a in enumerate(result.alerts)),
+            alerts=tuple(
+                found.fields(row).by(alert) for row, alert in enumerate(result.alerts)
+            ),
             metrics={**result.metrics, **found.metrics},
             stage_seconds=dict(calls.seconds),
         )

@@ -325,11 +325,11 @@ def test_told_alerts_have_object_and_history(association, found, run):
         cutout_science=None,
         cutout_template=None,
     )
-    made = told.told(alert, 0)
+    made = told.fields(0).by(alert)
     assert made.dia_source["diaObjectId"] == told.dia_object_ids[0]
     assert made.dia_source["ssObjectId"] is None
     assert made.dia_object["nDiaSources"] == 2
     assert [row["visit"] for row in made.prv_dia_sources] == [1]
-    none = replace(told, dia_object_ids=np.zeros(1, int)).told(alert, 0)
+    none = replace(told, dia_object_ids=np.zeros(1, int)).fields(0).by(alert)
     assert none.dia_source["diaObjectId"] is None
     assert none.dia_object is None

@@ -1,0 +1,84 @@
+"""A part of a catalogue, as it was before some time."""
+
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Connection, Table, insert, select
+
+from streamdiff.adapters.catalogue.columns import among
+from streamdiff.adapters.catalogue.engine import open_engine, translated
+from streamdiff.adapters.catalogue.migrations import VERSION, version_of
+from streamdiff.adapters.catalogue.session import SqlSession
+from streamdiff.adapters.catalogue.sql import SqlCatalogue
+from streamdiff.adapters.catalogue.tables import FORCED, OBJECTS, SOURCES
+from streamdiff.errors import ConfigError
+from streamdiff.imaging.sky_pixels import with_neighbours
+from streamdiff.model import VisitReady
+from streamdiff.pipeline.association.renew import renew
+from streamdiff.ports.catalogue import Ids
+
+# DiaObjects whose rows are in memory at a time.
+_CHUNK = 5_000
+
+
+def copy_before(
+    url: str, target: SqlCatalogue, *, event: VisitReady, pixels: Ids
+) -> None:
+    """Copy DiaObjects, with what is earlier than an event, into an empty catalogue.
+
+    Parameters
+    ----------
+    url : str
+        Of a catalogue, which is only read.
+    target : SqlCatalogue
+    event : VisitReady
+    pixels : ndarray of int64
+        What lies in these or beside them is copied.
+
+    Raises
+    ------
+    ConfigError
+        If there is no catalogue, or of another version.
+    StoreUnavailableError
+        If a database does not answer.
+    """
+    source = open_engine(url, timeout_s=60, read_only=True)
+    is_file = source.dialect.name == "sqlite"
+    if is_file and not Path(str(source.url.database)).is_file():
+        raise ConfigError(f"{url}: there is no such catalogue")
+    try:
+        with translated(source), source.connect() as here:
+            if version_of(here) != VERSION:
+                raise ConfigError(
+                    f"{url}: no catalogue of version {VERSION}; to run the service on "
+                    "it once brings it up to date"
+                )
+            with target.engine.begin() as there:
+                _copy(here, there, event, with_neighbours(pixels))
+    finally:
+        source.dispose()
+
+
+def _copy(here: Connection, there: Connection, event: VisitReady, pixels: Ids) -> None:
+    session = SqlSession(connection=there, event=event, pixels=pixels)
+    wanted = select(OBJECTS.c.dia_object_id).where(among(here, OBJECTS.c.pixel, pixels))
+    ids = np.sort(np.array(here.execute(wanted).scalars().all(), np.int64))
+    for start in range(0, len(ids), _CHUNK):
+        part = ids[start : start + _CHUNK]
+        for table in (SOURCES, FORCED):
+            _copy_rows(here, there, table, event.midpoint_mjd_tai, part)
+        renew(session, part)
+
+
+def _copy_rows(
+    here: Connection, there: Connection, table: Table, before_mjd: float, ids: Ids
+) -> None:
+    wanted = select(table).where(
+        among(here, table.c.dia_object_id, ids), table.c.midpoint_mjd_tai < before_mjd
+    )
+    rows = [dict(row) for row in here.execute(wanted).mappings()]
+    if table is SOURCES:
+        # Merges of later times are not known yet, and those of earlier ones stay.
+        rows = [row | {"assigned_id": row["dia_object_id"]} for row in rows]
+    if rows:
+        there.execute(insert(table), rows)

@@ -1,0 +1,217 @@
+"""DiaObjects through the whole service, and once more in a replay."""
+
+from functools import partial
+
+import pytest
+
+from streamdiff.adapters.avro import wire
+from streamdiff.adapters.avro.container import read_alerts
+from streamdiff.adapters.event_log import write_log
+from streamdiff.adapters.workers import InlineExecutor
+from streamdiff.app.alerts.comparison import Rules, compare
+from streamdiff.app.alerts.light_curves import LightCurves
+from streamdiff.app.alerts.reading import AlertFiles
+from streamdiff.app.decoding import Decoding
+from streamdiff.app.environment import find_plugins
+from streamdiff.app.replay.associate import SerialAssociation
+from streamdiff.app.replay.events import EventLog, Selection
+from streamdiff.app.replay.run import pool, replay_settings, run_replay
+from streamdiff.app.replay.worker import make_replay_handler
+from streamdiff.app.topics import Topics
+
+TOPICS = Topics("streamdiff.")
+N_VISITS = 3
+
+
+class Silent:
+    def begin(self, phase, total):
+        pass
+
+    def advance(self, phase, done):
+        pass
+
+
+@pytest.fixture(scope="module")
+def associating(settings, tmp_path_factory):
+    """Return the configuration of the survey, with DiaObjects."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    pipeline = settings.pipeline.model_copy(update={"associate": "nearest"})
+    catalogue = settings.catalogue.model_copy(
+        update={"url": f"sqlite:///{folder}/live.db"}
+    )
+    return settings.model_copy(update={"pipeline": pipeline, "catalogue": catalogue})
+
+
+@pytest.fixture(scope="module")
+def night(associating, new_stream, visit, tmp_path_factory):
+    """Return the log of three visits of one field, and their alerts."""
+    stream = new_stream()
+    stream.settings = associating
+    first = visit()
+    for i in range(N_VISITS):
+        event = visit(
+            event_id=f"night-{i}",
+            visit=700 + i,
+            midpoint_mjd_tai=first.midpoint_mjd_tai + i,
+        )
+        stream.send(TOPICS.visit_ready, event)
+    stream.run()
+    assert not stream.dead_letters()
+    path = tmp_path_factory.mktemp("night") / "log.avro"
+    topics = (TOPICS.visit_processed, TOPICS.visit_ready)
+    write_log(path, [r for topic in topics for r in stream.broker.records(topic)])
+    return path, stream
+
+
+@pytest.fixture(scope="module")
+def alerts(night):
+    return [wire.decode(record.value)[1] for record in night[1].alerts()]
+
+
+def replayed(night, settings, folder, *, workers=None, pinned="", **selection):
+    chosen = replay_settings(settings, folder)
+    executor = InlineExecutor(partial(make_replay_handler, chosen))
+    if workers:
+        stream = chosen.stream.model_copy(update={"workers": workers})
+        chosen = chosen.model_copy(update={"stream": stream})
+        executor = pool(chosen)
+    associate = SerialAssociation(
+        settings=chosen, registry=find_plugins(), pinned=pinned
+    )
+    log = EventLog.at([night[0]], Decoding(), Selection(**selection))
+    run_replay(log, chosen, executor, Silent(), associate=associate)
+    return folder
+
+
+def in_folder(folder):
+    paths = sorted(folder.glob("*.avro"))
+    return {
+        alert["diaSourceId"]: alert for path in paths for alert in read_alerts(path)
+    }
+
+
+@pytest.fixture(scope="module")
+def inline(night, associating, tmp_path_factory):
+    return replayed(night, associating, tmp_path_factory.mktemp("inline"))
+
+
+def test_every_object_is_seen_again_and_tells_its_history(alerts):
+    by_object = {}
+    for alert in alerts:
+        by_object.setdefault(alert["diaObject"]["diaObjectId"], []).append(alert)
+    assert by_object
+    for dia_object_id, mine in by_object.items():
+        assert len(mine) == N_VISITS
+        for i, alert in enumerate(mine):
+            assert alert["diaSource"]["diaObjectId"] == dia_object_id
+            assert alert["diaObject"]["nDiaSources"] == i + 1
+            earlier = [a["diaSource"] for a in mine[:i]]
+            told = alert["prvDiaSources"] or []
+            assert told == earlier
+
+
+def test_forced_fluxes_at_known_objects_are_those_of_the_detections(alerts):
+    last = [a for a in alerts if a["diaSource"]["visit"] == 700 + N_VISITS - 1]
+    for alert in last:
+        (forced,) = alert["prvDiaForcedSources"]
+        assert forced["visit"] == 701
+        second = next(
+            s for s in alert["prvDiaSources"] if s["visit"] == forced["visit"]
+        )
+        # The same image, at the position of the detection on the visit before.
+        assert forced["psfFlux"] == pytest.approx(second["psfFlux"], rel=1e-3)
+        assert forced["scienceFlux"] == pytest.approx(second["scienceFlux"], rel=1e-3)
+        assert alert["diaObject"]["r_fpFluxMean"] == pytest.approx(
+            second["psfFlux"], rel=1e-3
+        )
+
+
+def test_alerts_are_keyed_by_their_object(night, alerts):
+    for record, alert in zip(night[1].alerts(), alerts, strict=True):
+        assert record.key == str(alert["diaObject"]["diaObjectId"]).encode()
+
+
+def test_a_light_curve_is_read_from_the_last_alert(alerts):
+    curves = LightCurves()
+    curves.add(alerts[-1])
+    (points,) = (curves.curve(i) for i in curves.points)
+    assert len([p for p in points if not p.is_forced]) == N_VISITS
+
+
+def test_reports_tell_what_was_associated(night):
+    reports = night[1].reports()
+    n = reports["night-0"].n_alerts
+    assert reports["night-0"].metrics["n_new_dia_objects"] == n > 0
+    assert reports["night-2"].metrics["n_associated"] == n
+    assert reports["night-2"].metrics["n_forced_sources"] == n
+    assert "associate" in reports["night-2"].stage_seconds
+
+
+def test_a_visit_sent_again_gives_the_same_alerts(night, alerts):
+    stream = night[1]
+    events = list(stream.broker.records(TOPICS.visit_ready))
+    before = {r.value for r in stream.alerts()}
+    stream.send_raw(TOPICS.visit_ready, events[-1].value, events[-1].key)
+    stream.run()
+    again = stream.alerts()[len(alerts) :]
+    assert len(again) == len(alerts) // N_VISITS
+    assert {record.value for record in again} <= before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_replay_associates_the_same_whatever_the_number_of_workers(
+    workers, night, associating, inline, tmp_path
+):
+    folder = replayed(night, associating, tmp_path, workers=workers)
+    assert in_folder(folder) == in_folder(inline)
+
+
+def test_a_replay_names_objects_as_the_service_did(night, alerts, inline, tmp_path):
+    write_log(tmp_path / "alerts.avro", night[1].alerts())
+    found = compare(
+        AlertFiles(paths=(tmp_path / "alerts.avro",)),
+        AlertFiles(paths=(inline,)),
+        Rules(),
+    )
+    assert found.is_same
+    again = in_folder(inline)
+    for alert in alerts:
+        mine = again[alert["diaSourceId"]]
+        assert mine["diaSource"] == alert["diaSource"]
+        assert mine["prvDiaSources"] == alert["prvDiaSources"]
+        # There are no images of known objects that late: see the README.
+        assert mine["prvDiaForcedSources"] is None
+
+
+def test_a_replay_can_begin_with_what_was_known_before(
+    night, associating, alerts, tmp_path
+):
+    folder = replayed(
+        night,
+        associating,
+        tmp_path,
+        pinned=associating.catalogue.url,
+        visits=frozenset({700 + N_VISITS - 1}),
+    )
+    again = in_folder(folder)
+    late = [a for a in alerts if a["diaSourceId"] in again]
+    assert len(late) == len(again) > 0
+    for alert in late:
+        mine = again[alert["diaSourceId"]]
+        assert mine["diaSource"] == alert["diaSource"]
+        assert mine["prvDiaSources"] == alert["prvDiaSources"]
+        assert mine["prvDiaForcedSources"] == alert["prvDiaForcedSources"]
+
+
+def test_a_replay_leaves_the_catalogue_of_the_service_alone(
+    night, associating, tmp_path
+):
+    url = f"sqlite:///{tmp_path}/untouched.db"
+    catalogue = associating.catalogue.model_copy(update={"url": url})
+    chosen = replace_catalogue(associating, catalogue)
+    replayed(night, chosen, tmp_path / "out", visits=frozenset({700}))
+    assert not (tmp_path / "untouched.db").exists()
+
+
+def replace_catalogue(settings, catalogue):
+    return settings.model_copy(update={"catalogue": catalogue})
