@@ -108,3 +108,13 @@ def test_only_kafka_has_transactions(transport):
     assert not from_tree({"stream": {"transport": transport}}).stream.is_exactly_once
     plain = from_tree({"stream": {"delivery": "at_least_once"}})
     assert not plain.stream.is_exactly_once
+
+
+def test_the_url_of_a_catalogue_may_be_a_secret(tmp_path):
+    path = tmp_path / "url"
+    path.write_text("postgresql://me:pw@host/name\n")
+    settings = from_tree({"catalogue": {"url_file": str(path)}})
+    assert settings.catalogue.url == "postgresql://me:pw@host/name"
+    assert "pw" not in repr(settings)
+    with pytest.raises(ConfigError, match=r"\[catalogue\] url_file"):
+        from_tree({"catalogue": {"url_file": str(tmp_path / "none")}})

@@ -19,6 +19,7 @@ from streamdiff.adapters.spool import spool
 from streamdiff.adapters.template_store import FsspecTemplateStore, Keep
 from streamdiff.config import InjectionSettings, Settings
 from streamdiff.errors import ConfigError
+from streamdiff.imaging.sky_pixels import MAX_RADIUS_ARCSEC
 from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
 from streamdiff.pipeline.association import Association
@@ -397,9 +398,15 @@ def association(
         )
     except ConfigError as err:
         raise ConfigError(f"[catalogue] ephemerides: {err}") from err
+    associator = build_chosen(settings, registry, "associate")
+    if not 0 < associator.radius_arcsec <= MAX_RADIUS_ARCSEC:
+        raise ConfigError(
+            f"[pipeline] associate: the radius must be in (0, {MAX_RADIUS_ARCSEC:g}] "
+            f"arcsec, is {associator.radius_arcsec:g}"
+        )
     return Association(
         catalogue=kept_in,
-        associator=build(settings, registry, "associate", settings.pipeline.associate),
+        associator=associator,
         ephemerides=moving,
         forced_photometry=chosen.forced_photometry,
         history_days=chosen.history_days,

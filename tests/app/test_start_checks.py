@@ -84,3 +84,30 @@ def test_topics_that_do_not_exist_are_named(problems, kafka):
 )
 def test_only_topics_that_are_used_must_exist(only, names):
     assert {*needed_topics(settings(only=only, prefix=""))} == names
+
+
+def associating(url, **stream):
+    chosen = settings(**stream)
+    pipeline = chosen.pipeline.model_copy(update={"associate": "nearest"})
+    catalogue = chosen.catalogue.model_copy(update={"url": url})
+    return chosen.model_copy(update={"pipeline": pipeline, "catalogue": catalogue})
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////no/such/folder/file.db", "postgresql://me:pw@127.0.0.1:1/name"]
+)
+def test_a_catalogue_that_does_not_answer_is_told_in_a_line(problems, url):
+    (told,) = problems(associating(url))
+    assert told.startswith("[catalogue] url: ")
+    assert "pw" not in told
+    assert problems(associating(url, only="templates")) == []
+
+
+def test_the_tables_of_a_new_catalogue_are_made_at_start(problems, tmp_path):
+    assert problems(associating(f"sqlite:///{tmp_path}/new.db")) == []
+    assert (tmp_path / "new.db").stat().st_size
+
+
+def test_a_url_that_is_none_is_told_once(problems):
+    (told,) = problems(associating("nowhere"))
+    assert told.startswith("[catalogue] url: ")

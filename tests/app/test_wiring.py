@@ -172,3 +172,51 @@ def test_a_wrong_option_of_a_flavour_is_named(registry):
     wrong = settings({"store": STORE["store"] | {"flavours": flavours}})
     with pytest.raises(ConfigError, match=r"store.flavours.sharp\].*best_fraction"):
         wiring.check(wrong, registry)
+
+
+def associating(tmp_path, **catalogue):
+    url = f"sqlite:///{tmp_path}/catalogue.db"
+    return settings(
+        {"pipeline": {"associate": "nearest"}, "catalogue": {"url": url} | catalogue}
+    )
+
+
+def test_association_is_that_of_the_configuration(registry, tmp_path):
+    table = tmp_path / "moving.csv"
+    table.write_text("ssObjectId,mjd_tai,ra,dec\n5,61000,10,20\n5,61001,10,20\n")
+    chosen = associating(
+        tmp_path,
+        history_days=30,
+        forced_photometry=False,
+        ephemerides=str(table),
+    )
+    wiring.check(chosen, registry)
+    made = wiring.association(chosen, registry, wiring.catalogue(chosen))
+    assert (made.history_days, made.forced_photometry) == (30, False)
+    assert made.ephemerides.ss_object_id.tolist() == [5, 5]
+    assert made.associator.radius_arcsec == 1
+    assert (
+        wiring.provenance(chosen, registry).plugins["associate"].startswith("nearest")
+    )
+    assert chosen.config_hash != associating(tmp_path).config_hash
+    assert not (tmp_path / "catalogue.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "message"),
+    [
+        ({"url": "nowhere"}, r"\[catalogue\] url"),
+        ({"ephemerides": "/no/such.csv"}, r"\[catalogue\] ephemerides: /no/such.csv"),
+    ],
+)
+def test_a_catalogue_that_can_not_be_is_told_at_start(
+    registry, tmp_path, catalogue, message
+):
+    with pytest.raises(ConfigError, match=message):
+        wiring.check(associating(tmp_path, **catalogue), registry)
+    wiring.check(settings({"catalogue": catalogue}), registry)  # nothing associates
+
+
+def test_a_visit_pipeline_associates_if_it_is_told_to(registry, tmp_path):
+    assert not wiring.associates(settings())
+    assert wiring.associates(associating(tmp_path))
