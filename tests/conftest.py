@@ -97,13 +97,10 @@ def own_kafka(kafka):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """Give a PostgreSQL server to all tests."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in folder.parents[:3]:
-        parent.chmod(0o711)  # as root, it runs as another user
     try:
-        server = PostgresServer(folder)
+        server = PostgresServer()
     except ConfigError as err:
         pytest.skip(f"{err}")
     with server:

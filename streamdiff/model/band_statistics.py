@@ -5,13 +5,14 @@ fluxes (Chan, Golub & LeVeque 1983, Am. Stat. 37, 242): no differences of large 
 so that 10,000 fluxes lose no more digits than ten.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from streamdiff.model.catalogue_rows import ForcedRows, SourceRows
-from streamdiff.model.rows import Flags, Floats, Ints, Rows, Texts, sums
+from streamdiff.model.rows import Flags, Floats, Ints, Rows, Texts, turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,49 +67,55 @@ class BandStatistics(Rows):
 
     @classmethod
     def of_sources(cls, rows: SourceRows) -> Self:
-        """Return the statistics of DiaSources, one row per DiaObject and band."""
+        """Return the statistics of DiaSources, one row per DiaObject and band.
+
+        They are added one after another in the order of time, so that all digits are
+        those of a catalogue that was added to visit by visit.
+        """
         rows = rows.take(np.lexsort((rows.dia_source_id, rows.midpoint_mjd_tai)))
-        groups = _Groups.of(rows.dia_object_id, rows.band)
-        mean = groups.mean(rows.psf_flux)
-        deviation = rows.psf_flux - mean[groups.number]
-        weight, weighted = groups.weighted_mean(rows.psf_flux, rows.psf_flux_err)
-        science = groups.weighted_mean(rows.science_flux, rows.science_flux_err)
-        known = _is_error(rows.psf_flux_err)
-        errors = np.where(known, rows.psf_flux_err, np.nan)
-        first, last = (
-            groups.first_known(rows.psf_flux),
-            groups.last_known(rows.psf_flux),
-        )
-        times = rows.midpoint_mjd_tai
-        return cls(
-            **groups.keys(),
-            n=groups.count(rows.psf_flux),
-            mean=mean,
-            squares=groups.total(deviation**2),
-            weight=weight,
-            weighted_mean=weighted,
-            minimum=groups.extreme(np.fmin, rows.psf_flux),
-            maximum=groups.extreme(np.fmax, rows.psf_flux),
-            n_errors=groups.count(errors),
-            error_mean=groups.mean(errors),
-            first_mjd=_picked(times, first),
-            first_flux=_picked(rows.psf_flux, first),
-            last_mjd=_picked(times, last),
-            last_flux=_picked(rows.psf_flux, last),
-            max_slope=groups.max_slope(times, rows.psf_flux),
-            science_weight=science[0],
-            science_mean=science[1],
-            forced_weight=np.zeros(groups.n),
-            forced_mean=np.full(groups.n, np.nan),
-        )
+        known = np.isfinite(rows.psf_flux)
+        flux = np.where(known, rows.psf_flux, np.nan)
+        time = np.where(known, rows.midpoint_mjd_tai, np.nan)
+        weight = _weight(flux, rows.psf_flux_err)
+        has_error = _is_error(rows.psf_flux_err)
+        science = _weight(rows.science_flux, rows.science_flux_err)
+        own: dict[str, Any] = {
+            "n": known,
+            "squares": np.zeros(len(rows)),
+            "weight": weight,
+            "weighted_mean": np.where(weight > 0, flux, np.nan),
+            "n_errors": has_error,
+            "error_mean": np.where(has_error, rows.psf_flux_err, np.nan),
+            "first_mjd": time,
+            "last_mjd": time,
+            "science_weight": science,
+            "science_mean": np.where(science > 0, rows.science_flux, np.nan),
+        }
+        same = ("mean", "minimum", "maximum", "first_flux", "last_flux")
+        own |= dict.fromkeys(same, flux)
+        return cls._of_each(rows.dia_object_id, rows.band, own)
 
     @classmethod
     def of_forced(cls, rows: ForcedRows) -> Self:
         """Return the statistics of forced sources, one row per DiaObject and band."""
-        groups = _Groups.of(rows.dia_object_id, rows.band)
-        weight, mean = groups.weighted_mean(rows.psf_flux, rows.psf_flux_err)
-        own = {"forced_weight": weight, "forced_mean": mean}
-        return cls(**(_nothing(cls, groups) | groups.keys() | own))
+        rows = rows.take(np.lexsort((rows.dia_forced_source_id, rows.midpoint_mjd_tai)))
+        weight = _weight(rows.psf_flux, rows.psf_flux_err)
+        own = {
+            "forced_weight": weight,
+            "forced_mean": np.where(weight > 0, rows.psf_flux, np.nan),
+        }
+        return cls._of_each(rows.dia_object_id, rows.band, own)
+
+    @classmethod
+    def _of_each(cls, ids: Ints, bands: Texts, values: Mapping[str, Any]) -> Self:
+        """Return the statistics of single fluxes, added in their order."""
+        groups = _Groups.of(ids, bands)
+        numbered = {"dia_object_id": groups.number, "band": np.full(len(ids), "")}
+        single = cls(**(_nothing(cls, len(ids)) | dict(values) | numbered))
+        found = cls.empty()
+        for rows in turns(groups.number):
+            found = found.followed_by(single.take(rows))
+        return replace(found, **groups.keys())
 
     def followed_by(self, later: Self) -> Self:
         """Return the statistics of all fluxes that two tables are made of.
@@ -156,7 +163,7 @@ class BandStatistics(Rows):
 
     def _spread(self, groups: "_Groups", rows: Ints) -> Self:
         """Return one row per group: our own ones, and those of nothing."""
-        values = _nothing(type(self), groups)
+        values = _nothing(type(self), groups.n)
         for name, own in self.columns().items():
             if name not in _KEYS:
                 values[name][rows] = own
@@ -174,10 +181,10 @@ _WEIGHTS = {
 }
 
 
-def _nothing(kind: type[BandStatistics], groups: "_Groups") -> dict[str, Any]:
-    """Return the columns, but the keys, of groups without a flux."""
+def _nothing(kind: type[BandStatistics], n: int) -> dict[str, Any]:
+    """Return the columns, but the keys, of rows without a flux."""
     return {
-        name: np.full(groups.n, 0.0 if name in _SUMS else np.nan)
+        name: np.full(n, 0.0 if name in _SUMS else np.nan)
         for name in kind.names()
         if name not in _KEYS
     }
@@ -249,59 +256,12 @@ class _Groups:
     def keys(self) -> dict[str, Any]:
         return {"dia_object_id": self.dia_object_id, "band": self.band}
 
-    def total(self, values: Floats) -> Floats:
-        """Return the sums of the values that are known."""
-        return sums(self.number, np.nan_to_num(values), self.n)
 
-    def count(self, values: Floats) -> Ints:
-        return np.bincount(self.number[np.isfinite(values)], minlength=self.n)
-
-    def mean(self, values: Floats) -> Floats:
-        return _divided(self.total(values), self.count(values))
-
-    def weighted_mean(self, values: Floats, errors: Floats) -> tuple[Floats, Floats]:
-        """Return the sums of weights, and the means."""
-        known = np.isfinite(values) & _is_error(errors)
-        weights = np.where(known, _divided(np.ones(len(errors)), errors**2), 0.0)
-        pivot = self.mean(np.where(known, values, np.nan))
-        deviation = weights * (values - pivot[self.number])
-        total = self.total(weights)
-        return total, pivot + _divided(self.total(deviation), total)
-
-    def extreme(self, ufunc: np.ufunc, values: Floats) -> Floats:
-        found = np.full(self.n, np.nan)
-        ufunc.at(found, self.number, values)
-        return found
-
-    def first_known(self, values: Floats) -> Ints:
-        """Return the first row of each group that is known; -1 for none."""
-        rows = np.full(self.n, -1)
-        known = np.flatnonzero(np.isfinite(values))[::-1]
-        rows[self.number[known]] = known
-        return rows
-
-    def last_known(self, values: Floats) -> Ints:
-        rows = np.full(self.n, -1)
-        known = np.flatnonzero(np.isfinite(values))
-        rows[self.number[known]] = known
-        return rows
-
-    def max_slope(self, times: Floats, values: Floats) -> Floats:
-        """Return the largest slope between successive values; rows are in order."""
-        known = np.flatnonzero(np.isfinite(values))
-        known = known[np.argsort(self.number[known], kind="stable")]
-        number = self.number[known]
-        slope = _divided(np.diff(values[known]), np.diff(times[known]))
-        slope[np.diff(number) != 0] = np.nan
-        found = np.full(self.n, np.nan)
-        np.fmax.at(found, number[1:], slope)
-        return found
-
-
-def _picked(values: Floats, rows: Ints) -> Floats:
-    picked: Floats = np.full(len(rows), np.nan)
-    picked[rows >= 0] = values[rows[rows >= 0]]
-    return picked
+def _weight(values: Floats, errors: Floats) -> Floats:
+    """Return 1 / error^2 of what is known with its error, and 0."""
+    known = np.isfinite(values) & _is_error(errors)
+    weight: Floats = np.divide(1, errors**2, out=np.zeros(len(errors)), where=known)
+    return weight
 
 
 def _is_error(errors: Floats) -> Flags:

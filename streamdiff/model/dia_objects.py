@@ -1,12 +1,12 @@
 """DiaObjects: where they are, and how many DiaSources say so."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
 
 from streamdiff.model.catalogue_rows import SourceRows
-from streamdiff.model.rows import Floats, Ints, Rows, sums
+from streamdiff.model.rows import Floats, Ints, Rows, turns
 from streamdiff.model.tangent_plane import (
     Symmetric,
     inverse,
@@ -20,6 +20,9 @@ from streamdiff.model.tangent_plane import (
 FLOOR_ARCSEC = 0.05
 UNKNOWN_ARCSEC = 0.2
 _ARCSEC = 3600.0
+
+
+_Objects = TypeVar("_Objects", bound="DiaObjects")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,34 +56,29 @@ class DiaObjects(Rows):
     def of_sources(cls, rows: SourceRows) -> Self:
         """Return the DiaObjects that DiaSources belong to; all of them have one.
 
-        Positions are added in the order of time.
+        Positions are added one after another in the order of time, as if visit by
+        visit: to the last digit.
         """
         rows = rows.take(np.lexsort((rows.dia_source_id, rows.midpoint_mjd_tai)))
-        ids, number, n = np.unique(
-            rows.dia_object_id, return_inverse=True, return_counts=True
+        ids, number = np.unique(rows.dia_object_id, return_inverse=True)
+        ee, en, nn = inverse(position_covariance(rows))
+        single = cls(
+            dia_object_id=number,
+            ra=rows.ra,
+            dec=rows.dec,
+            weight_ee=ee,
+            weight_en=en,
+            weight_nn=nn,
+            n_sources=np.ones(len(rows), np.int64),
+            first_mjd=rows.midpoint_mjd_tai,
+            last_mjd=rows.midpoint_mjd_tai,
         )
-        first = np.unique(number, return_index=True)[1]
-        ra, dec = rows.ra[first], rows.dec[first]
-        east, north = offsets_arcsec(ra[number], dec[number], rows.ra, rows.dec)
-        weights = inverse(position_covariance(rows))
-        total = _summed(weights, number)
-        pulled = product(weights, east, north)
-        pull = sums(number, pulled[0]), sums(number, pulled[1])
-        ra, dec = moved(ra, dec, *product(inverse(total), *pull))
-        last = len(rows) - 1 - np.unique(number[::-1], return_index=True)[1]
-        return cls(
-            dia_object_id=ids,
-            ra=ra,
-            dec=dec,
-            weight_ee=total[0],
-            weight_en=total[1],
-            weight_nn=total[2],
-            n_sources=n,
-            first_mjd=rows.midpoint_mjd_tai[first],
-            last_mjd=rows.midpoint_mjd_tai[last],
-        )
+        found = cls.empty()
+        for turn in turns(number):
+            found = found.joined_with(single.take(turn))
+        return replace(found, dia_object_id=ids)
 
-    def joined_with(self, other: "DiaObjects") -> "DiaObjects":
+    def joined_with(self, other: Self) -> Self:
         """Return the DiaObjects of all DiaSources that two tables are made of."""
         both = np.intersect1d(
             self.dia_object_id, other.dia_object_id, return_indices=True
@@ -91,7 +89,7 @@ class DiaObjects(Rows):
             table.take(~np.isin(table.dia_object_id, both[0]))
             for table in (self, other)
         )
-        table = DiaObjects.joined([joined, *alone])
+        table = type(self).joined([joined, *alone])
         return table.take(np.argsort(table.dia_object_id))
 
     def covariance(self) -> Symmetric:
@@ -99,7 +97,7 @@ class DiaObjects(Rows):
         return inverse((self.weight_ee, self.weight_en, self.weight_nn))
 
 
-def _met(a: DiaObjects, b: DiaObjects) -> DiaObjects:
+def _met(a: _Objects, b: _Objects) -> _Objects:
     """Return the DiaObjects of two tables with the same ones, row by row."""
     total = (
         a.weight_ee + b.weight_ee,
@@ -111,7 +109,7 @@ def _met(a: DiaObjects, b: DiaObjects) -> DiaObjects:
         inverse(total), *product((b.weight_ee, b.weight_en, b.weight_nn), *offset)
     )
     ra, dec = moved(a.ra, a.dec, *step)
-    return DiaObjects(
+    return type(a)(
         dia_object_id=a.dia_object_id,
         ra=ra,
         dec=dec,
@@ -122,11 +120,6 @@ def _met(a: DiaObjects, b: DiaObjects) -> DiaObjects:
         first_mjd=np.minimum(a.first_mjd, b.first_mjd),
         last_mjd=np.maximum(a.last_mjd, b.last_mjd),
     )
-
-
-def _summed(matrix: Symmetric, number: Ints) -> Symmetric:
-    ee, en, nn = (sums(number, part) for part in matrix)
-    return ee, en, nn
 
 
 def position_covariance(rows: SourceRows) -> Symmetric:

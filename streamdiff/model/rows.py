@@ -1,6 +1,6 @@
 """Tables whose columns are attributes: arrays of one length, read-only."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Self
@@ -87,15 +87,12 @@ class Rows:
         return type(self)(**{name: v[rows] for name, v in self.columns().items()})
 
 
-def sums(group: NDArray[Any], values: Floats, n: int = 0) -> Floats:
-    """Return the sum of values per group; groups are numbered from 0.
-
-    Parameters
-    ----------
-    group : ndarray of int, shape (m,)
-    values : ndarray of float64, shape (m,)
-    n : int
-        Least number of groups.
-    """
-    total: Floats = np.bincount(group, values, minlength=n).astype(float)
-    return total
+def turns(group: Ints) -> Iterator[Ints]:
+    """Yield the first rows of all groups, then the second ones, and so on."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    turn = np.arange(len(group)) - np.repeat(starts, np.diff([*starts, len(group)]))
+    by_turn = order[np.argsort(turn, kind="stable")]
+    yield from (
+        np.split(by_turn, np.cumsum(np.bincount(turn))[:-1]) if len(group) else []
+    )

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -45,20 +46,20 @@ def find_server() -> Path:
 class PostgresServer:
     """A server on a free port of 127.0.0.1, with a database of its own.
 
-    As a context manager it is started, and ended. What it writes lies in a folder.
-    As root, it runs as another user, whom the folder is given to.
+    As a context manager it is started, and ended; then nothing is left of it. As
+    root, it runs as another user.
 
-    Parameters
-    ----------
-    folder : Path
-        Exists, is empty, and can be entered by that user.
+    Raises
+    ------
+    ConfigError
+        If no server is installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self._programs = find_server()
-        self._folder = folder
+        self._own = TemporaryDirectory(prefix="streamdiff-postgres-")
+        self._folder = Path(self._own.name)
         self._port = _free_port()
-        self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -101,6 +102,7 @@ class PostgresServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        self._own.cleanup()
 
     def _run(self, program: str, *arguments: str) -> None:
         is_root, output = os.geteuid() == 0, self._folder / "out"

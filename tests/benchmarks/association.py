@@ -26,7 +26,7 @@ from streamdiff.adapters.catalogue import SqlCatalogue
 from streamdiff.adapters.catalogue.columns import inserted
 from streamdiff.adapters.catalogue.records import encoded, written_version
 from streamdiff.adapters.catalogue.tables import BANDS, OBJECTS, SOURCES
-from streamdiff.imaging.sky_pixels import sky_pixels
+from streamdiff.imaging.sky_pixels import finest_pixels, sky_pixels
 from streamdiff.model import (
     BandStatistics,
     Column,
@@ -103,21 +103,22 @@ def calls():
 
 
 def fill(catalogue, ra, dec, n_epochs):
-    """Put DiaObjects at positions, each with some DiaSources."""
-    rng, all_ids = np.random.default_rng(1), np.arange(len(ra)) + 1
+    """Put DiaObjects at positions, each with some DiaSources; return their ids."""
+    rng, all_ids = np.random.default_rng(1), 1 + finest_pixels(ra, dec)
     one = event_of(1, 0, 60000.0)
     record = encoded(sources_of(one, ra[:1], dec[:1], np.ones(1)))[0]
-    for ids in np.array_split(all_ids, max(len(all_ids) // 50_000, 1)):
-        n, parts = len(ids), []
+    parts_of_sky = max(len(all_ids) // 50_000, 1)
+    for chosen in np.array_split(np.argsort(all_ids), parts_of_sky):
+        ids, n, parts = all_ids[chosen], len(chosen), []
         for epoch in range(n_epochs):
             values = {name: np.zeros(n) for name in SourceRows.names()}
             values |= {
-                "dia_source_id": (1 << 50) * (epoch + 1) + ids,
+                "dia_source_id": (1 << 50) * (epoch + 1) + chosen,
                 "dia_object_id": ids,
                 "midpoint_mjd_tai": np.full(n, 60000.0 + epoch),
                 "band": np.full(n, "r"),
-                "ra": ra[ids - 1] + rng.normal(0, ERROR, n),
-                "dec": dec[ids - 1] + rng.normal(0, ERROR, n),
+                "ra": ra[chosen] + rng.normal(0, ERROR, n),
+                "dec": dec[chosen] + rng.normal(0, ERROR, n),
                 "ra_err": np.full(n, ERROR),
                 "dec_err": np.full(n, ERROR),
                 "psf_flux": rng.normal(100, 1, n),
@@ -138,6 +139,7 @@ def fill(catalogue, ra, dec, n_epochs):
             pixels = sky_pixels(objects.ra, objects.dec).tolist()
             inserted(connection, OBJECTS, objects, pixel=pixels)
             inserted(connection, BANDS, BandStatistics.of_sources(rows))
+    return all_ids
 
 
 def visit(url, options):
@@ -148,7 +150,7 @@ def visit(url, options):
     catalogue = SqlCatalogue(url)
     catalogue.prepare()
     start = time.perf_counter()
-    fill(catalogue, ra, dec, options.epochs)
+    ids = fill(catalogue, ra, dec, options.epochs)
     if catalogue.engine.dialect.name == "postgresql":
         with catalogue.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -168,7 +170,7 @@ def visit(url, options):
         found = association.run(event, table, calls())
         elapsed, own = time.perf_counter() - start, time.process_time() - cpu
         earlier = sum(len(h.dia_sources) for h in found.histories.values())
-        right = np.mean(found.dia_object_ids[~new] == chosen[~new] + 1)
+        right = np.mean(found.dia_object_ids[~new] == ids[chosen[~new]])
         CONSOLE.print(
             f"visit {repeat}: {elapsed:.2f} s, {own:.2f} s of them here; "
             f"{found.metrics['n_associated']:.0f} joined, "
@@ -309,7 +311,7 @@ def main():
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = f"sqlite:///{folder}/catalogue.db"
         if options.database == "postgres":
-            url = stack.enter_context(PostgresServer(folder)).url
+            url = stack.enter_context(PostgresServer()).url
         {"visit": visit, "nights": nights}[options.what](url, options)
 
 

@@ -64,7 +64,8 @@ def test_a_row_is_what_numpy_says_of_its_fluxes():
         weight = error**-2
         assert found.n[i] == flux.size
         assert found.mean[i] == pytest.approx(flux.mean(), rel=1e-14)
-        assert found.squares[i] == pytest.approx(flux.var() * flux.size, rel=1e-9)
+        # Means of fluxes near 1e9 are known to 1e-7: so are deviations of 1 from them.
+        assert found.squares[i] == pytest.approx(flux.var() * flux.size, rel=1e-6)
         mean = np.average(flux, weights=weight)
         assert found.weighted_mean[i] == pytest.approx(mean, rel=1e-14)
         assert found.weight[i] == pytest.approx(weight.sum())
