@@ -13,6 +13,8 @@ from streamdiff.errors import ConfigError
 # Confluent's name for it; here it is off unless asked for, so that no typo of a
 # prefix leaves subjects behind.
 REGISTER = "auto.register.schemas"
+# The client itself would wait for ever.
+TIMEOUT_S = 10
 
 
 def registered_id(
@@ -47,11 +49,12 @@ def registered_id(
         raise ConfigError(
             f"[stream.registry] needs pip install 'streamdiff[registry]': {err}"
         ) from err
-    conf = {name: value for name, value in options.items() if name != REGISTER}
+    conf = {"timeout": TIMEOUT_S, **options}
+    register = conf.pop(REGISTER, False)
     written = RegistrySchema(_text(schema), "AVRO")
     try:
         with SchemaRegistryClient(conf) as client:
-            if options.get(REGISTER):
+            if register:
                 return int(client.register_schema(subject, written))
             found = client.lookup_schema(subject, written)
     except Exception as err:  # an error of HTTP, of the registry, of the options

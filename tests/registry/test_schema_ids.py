@@ -5,6 +5,7 @@ Another registry than the fake one is named by ``STREAMDIFF_TEST_REGISTRY=URL``;
 """
 
 import os
+import socket
 import uuid
 
 import pytest
@@ -145,6 +146,14 @@ def test_a_registry_that_is_away_is_told(configured):
         ConfigError, match=r"\[stream\.registry\] http://127\.0\.0\.1:9"
     ):
         schema_ids(settings, PLUGINS)
+
+
+def test_a_registry_that_does_not_answer_is_told(configured):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = configured(url=url, timeout=0.2, **{"max.retries": 0})
+        with pytest.raises(ConfigError, match=rf"{url}.*timed out"):
+            schema_ids(settings, PLUGINS)
 
 
 def test_no_registry_gives_no_ids():

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import fastavro.schema
+from annotated_types import Ge, Le
 
 from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.alert import alert_fields
-from streamdiff.adapters.avro.binary import RecordEncoder, compile_encoder
+from streamdiff.adapters.avro.binary import INT_MAX, RecordEncoder, compile_encoder
 from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, Schema, load
 from streamdiff.model import DETECTION_COLUMNS, Alert
 
@@ -95,7 +96,7 @@ def lsst_format(
     *,
     folder: str,
     defaults: Mapping[str, Filler] | None = None,
-    schema_id: int = 0,
+    schema_id: Annotated[int, Ge(0), Le(INT_MAX)] = 0,
     compress_cutouts: bool = False,
 ) -> LsstFormat:
     """Return the format of alerts under the LSST schemas in a folder.
@@ -130,6 +131,8 @@ def lsst_format(
         theirs = cast(Schema, fastavro.schema.load_schema(str(path)))
     except Exception as err:  # files of somebody else: fastavro may raise anything
         raise ValueError(f"folder: {path} is no schema: {err!s:.200}") from err
+    if "diaSource" not in dict(_records(theirs)):
+        raise ValueError(f"folder: {path} is no alert: it has no record diaSource")
     fitting = _Fitting(defaults=dict(defaults or {}))
     fitted = fitting.alert(theirs)
     if fitting.unmapped:

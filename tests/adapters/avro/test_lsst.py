@@ -217,6 +217,7 @@ def test_a_row_without_what_lsst_requires_is_named(folder, make_alert):
     [
         (lambda f: None, "has none"),
         (lambda f: (f / "lsst.v9_0.alert.avsc").write_text("{"), "is no schema"),
+        (lambda f: (f / "lsst.v9_0.alert.avsc").write_text('"int"'), "is no alert"),
         (
             lambda f: [
                 (f / f"lsst.v{v}_0.alert.avsc").write_text("{}") for v in (9, 8)
