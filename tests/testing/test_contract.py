@@ -1,5 +1,6 @@
 """Every plugin that is installed keeps the contract of its kind."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -37,11 +38,44 @@ def elsewhere():
         yield lambda function, *arguments: pool.submit(function, *arguments).result()
 
 
+# As LSST's schemas look, in one file.
+LSST_ALERT = {
+    "type": "record",
+    "name": "lsst.v1_0.alert",
+    "fields": [
+        {
+            "name": "diaSource",
+            "type": {
+                "type": "record",
+                "name": "lsst.v1_0.diaSource",
+                "fields": [
+                    {"name": "diaSourceId", "type": "long"},
+                    {"name": "psfFlux", "type": ["null", "float"], "default": None},
+                ],
+            },
+        }
+    ],
+}
+
+
 @pytest.fixture(scope="module")
-def subjects(elsewhere):
+def options(tmp_path_factory):
+    """Return the options that have no default, by plugin."""
+    folder = tmp_path_factory.mktemp("lsst")
+    (folder / "lsst.v1_0.alert.avsc").write_text(json.dumps(LSST_ALERT))
+    return {("formats", "lsst"): {"folder": str(folder)}}
+
+
+@pytest.fixture(scope="module")
+def subjects(elsewhere, options):
     """Return each plugin, built once."""
     return {
-        key: Subject(plugin=plugin, elsewhere=elsewhere, cases=CASES.get(key, {}))
+        key: Subject(
+            plugin=plugin,
+            elsewhere=elsewhere,
+            cases=CASES.get(key, {}),
+            options=options.get(key, {}),
+        )
         for key, plugin in PLUGINS.items()
     }
 

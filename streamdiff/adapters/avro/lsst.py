@@ -104,7 +104,7 @@ def lsst_format(
     Parameters
     ----------
     folder : str
-        Of one version, such as ``schema/10/0`` of LSST's alert_packet.
+        Schema files of one version, such as ``schema/10/0`` of LSST's alert_packet.
     defaults : mapping of str to value, optional
         What fields are to be that LSST requires and alerts lack, by record and
         name, such as ``diaSource.programId``.
