@@ -81,7 +81,7 @@ def environment(folder: Path, copy: Path) -> Path:
                 "--quiet",
                 "--no-deps",
             ),
-            *("--no-build-isolation", "--disable-pip-version-check", "-e", copy),
+            *("--no-build-isolation", "--disable-pip-version-check", copy),
         ],
         check=True,
     )
