@@ -45,7 +45,7 @@ def test_the_page_of_a_kind_has_protocol_units_hook_and_rules(kind):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("associate", "mine", "no beginning for plugins of kind 'associate'"),
+        ("observe", "mine", "no beginning for plugins of kind 'observe'"),
         ("find", "My-Plugin", "'My-Plugin' can not name a plugin"),
     ],
 )
