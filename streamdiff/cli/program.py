@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "dead-letters": ("dead_letters", "List, show and retry dead letters."),
         "replay": ("replay", "Process archived events again, or send them again."),
         "alerts": ("alerts", "Show, compare and report alerts."),
+        "monitor": ("monitor", "Serve pages on recent alerts and visits."),
         "plugins": ("plugins", "Show, make, check and compare plugins."),
         "train-reliability": ("train_reliability", "Train a model of reliability."),
         "config": ("config", "Check a configuration, or print an example."),

@@ -102,6 +102,7 @@ def draw_curve(points: Iterable[FluxPoint], unit: str) -> bytes:
         )
     axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
     axes.ticklabel_format(axis="x", useOffset=False)
+    axes.locator_params(axis="x", nbins=5)  # days of five digits and their parts
     axes.set_xlabel("MJD [TAI]")
     axes.set_ylabel(f"flux [{unit}]")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))

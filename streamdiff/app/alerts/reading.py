@@ -162,7 +162,7 @@ class AlertFiles:
             return
         number = -1
         for number, record in enumerate(read_alerts(path)):
-            _require_dia_source(record, f"{path}: alert {number}")
+            require_dia_source(record, f"{path}: alert {number}")
             yield Located(Place(index, number), record)
         named = _VISIT_AND_DETECTOR.search(path.stem)
         if number < 0 and named:  # it was processed, and there was nothing to tell
@@ -176,7 +176,7 @@ class AlertFiles:
             if self._is_chosen(logged.topic):
                 topics.add(logged.topic)
                 _require_one(topics, path)
-                for record in _messages(logged, path):
+                for record in alerts_of(logged, str(path)):
                     yield Located(Place(index, number), record)
                     number += 1
             elif self._reports_on(logged.topic):
@@ -217,16 +217,28 @@ def _require_one(topics: set[str], path: Path) -> None:
         )
 
 
-def _messages(logged: ConsumedRecord, path: Path) -> Iterator[Record]:
-    """Yield the alerts of a message, in whichever format it is."""
+def alerts_of(logged: ConsumedRecord, source: str) -> Iterator[Record]:
+    """Yield the alerts of a message, in whichever format it is.
+
+    Parameters
+    ----------
+    logged : ConsumedRecord
+    source : str
+        Where it was read, for errors.
+
+    Raises
+    ------
+    UndecodableError
+        If it is no alert of a DiaSource.
+    """
     value = logged.value or b""
-    where = f"{path}: {logged.topic} [{logged.partition}] at {logged.offset}"
+    where = f"{source}: {logged.topic} [{logged.partition}] at {logged.offset}"
     try:
         records = _decoded(value, _schema_name(logged))
     except Exception as err:  # hostile bytes: fastavro may raise anything
         raise UndecodableError(f"{where} is no alert: {err!s:.200}") from err
     for record in records:
-        _require_dia_source(record, where)
+        require_dia_source(record, where)
         yield record
 
 
@@ -255,7 +267,14 @@ def _own_record(schema_name: str) -> tuple[str, Version] | None:
     return named and (named[3], Version(int(named[1]), int(named[2])))
 
 
-def _require_dia_source(record: Record, where: str) -> None:
+def require_dia_source(record: Record, where: str) -> None:
+    """Check that a record has what every alert has, of whichever survey.
+
+    Raises
+    ------
+    UndecodableError
+        If it has not.
+    """
     source = record.get("diaSource")
     lacking = [name for name in _NEEDED if source is None or source.get(name) is None]
     if lacking or record.get("diaSourceId") is None:

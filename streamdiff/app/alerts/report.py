@@ -104,13 +104,14 @@ def _card(record: Record) -> dict[str, Any]:
         "mjd": f"{source['midpointMjdTai']:.6f}",
         "snr": "" if snr is None else f"{snr:.1f}",
         "picture": data_uri(Triplet.of(record).png()),
-        "measurements": list(_measurements(source, flux_unit(record))),
+        "measurements": list(measurements(source, flux_unit(record))),
         "flags": ", ".join(true_flags(source)),
         "object": dia_object_of(record),
     }
 
 
-def _measurements(source: Mapping[str, Any], unit: str) -> Iterator[dict[str, str]]:
+def measurements(source: Mapping[str, Any], unit: str) -> Iterator[dict[str, str]]:
+    """Yield what a page tells of a DiaSource: name, value, error and unit, as text."""
     for name, error_name, its_unit in _MEASUREMENTS:
         value = source.get(name)
         if value is None:

@@ -7,7 +7,7 @@ import jinja2
 
 from streamdiff.adapters.whole_file import write_whole
 
-_BASE = "base.html.j2"
+_TEMPLATE, _STYLE = ".html.j2", "style.css"
 
 
 def write_page(path: Path, package: str, template: str, **values: object) -> None:
@@ -28,18 +28,37 @@ def write_page(path: Path, package: str, template: str, **values: object) -> Non
     StoreUnavailableError
         If the page can not be written.
     """
-    sources = {
-        _BASE: _source(__package__, _BASE),
-        template: _source(package, template),
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader(sources),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = page_environment(package)
     page = environment.get_template(template).render(values)
     write_whole(path, page.encode("utf-8"))
 
 
-def _source(package: str, name: str) -> str:
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+def page_environment(package: str) -> jinja2.Environment:
+    """Return what makes pages of the templates of a package, and of those here.
+
+    Text is escaped, whatever the names of the templates; a name that has no value is
+    an error.
+    """
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader([_loader(package), _loader(__package__)]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def style_sheet() -> str:
+    """Return the style of all pages."""
+    return files(__package__).joinpath(_STYLE).read_text(encoding="utf-8")
+
+
+def _loader(package: str) -> jinja2.DictLoader:
+    """Return the templates of a package, wherever it is installed."""
+    return jinja2.DictLoader(
+        {
+            file.name: file.read_text(encoding="utf-8")
+            for file in files(package).iterdir()
+            if file.name.endswith((_TEMPLATE, _STYLE))
+        }
+    )

@@ -42,7 +42,7 @@ def row_png(panels: Iterable[Pixels], *, enlarged: int = ENLARGED) -> bytes:
 
     The first row of each is at the bottom.
     """
-    return _png(np.hstack([_framed(panel, enlarged) for panel in panels]))
+    return png(np.hstack([_framed(panel, enlarged) for panel in panels]))
 
 
 def data_uri(png: bytes) -> str:
@@ -55,7 +55,8 @@ def _framed(panel: Pixels, enlarged: int) -> Pixels:
     return np.pad(large, ((0, 0), (0, GAP), (0, 0)), constant_values=_WHITE)
 
 
-def _png(pixels: Pixels) -> bytes:
+def png(pixels: Pixels) -> bytes:
+    """Return a picture as PNG; its first row is at the bottom."""
     buffer = BytesIO()
     imsave(buffer, pixels, origin="lower")
     return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The monitor: recent alerts and visits, as pages of a local web server."""
