@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "monitor": ("monitor", "Serve pages on recent alerts and visits."),
         "plugins": ("plugins", "Show, make, check and compare plugins."),
         "train-reliability": ("train_reliability", "Train a model of reliability."),
+        "doctor": ("doctor", "Check an installation."),
         "config": ("config", "Check a configuration, or print an example."),
     }
 )

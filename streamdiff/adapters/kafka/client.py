@@ -21,8 +21,15 @@ class _Log:
         log.log(level, "librdkafka_logged", message=message % values)
 
 
-def open_client(kind: Callable[..., Any], settings: Mapping[str, Option]) -> Any:  # noqa: ANN401 - Consumer or Producer
+def open_client(
+    kind: Callable[..., Any],
+    settings: Mapping[str, Option],
+    *,
+    on_error: Callable[[ck.KafkaError], None] | None = None,
+) -> Any:  # noqa: ANN401 - Consumer or Producer
     """Return a consumer or producer whose log and errors arrive in ours.
+
+    Errors go to `on_error` instead where it is given.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def open_client(kind: Callable[..., Any], settings: Mapping[str, Option]) -> Any
         If librdkafka refuses a setting.
     """
     try:
-        return kind({**settings, "error_cb": _log_error}, logger=_Log())
+        return kind({**settings, "error_cb": on_error or _log_error}, logger=_Log())
     except (ck.KafkaException, TypeError, ValueError) as err:
         reason = err.args[0].str() if isinstance(err, ck.KafkaException) else err
         raise ConfigError(f"[stream.kafka]: {reason}") from err

@@ -1,9 +1,10 @@
 """What a Kafka cluster can tell before anything is consumed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import confluent_kafka as ck
 
+from streamdiff.adapters.kafka.errors import HOPELESS
 from streamdiff.adapters.kafka.transport import KafkaTransport
 
 _ANSWER_S = 15.0
@@ -20,15 +21,36 @@ def cluster_problems(transport: KafkaTransport, topics: Iterable[str]) -> list[s
         If librdkafka refuses a setting.
     """
     client = transport.client()
-    try:
-        client.list_topics(timeout=_ANSWER_S)
-    except ck.KafkaException as err:
-        return [f"[stream] brokers = {transport.brokers!r}: {_told(err.args[0])}"]
-    found = [_topic_problem(client, topic) for topic in topics]
+    if problem := broker_problem(client):
+        return [f"[stream] brokers = {transport.brokers!r}: {problem}"]
+    found = [topic_problem(client, topic) for topic in topics]
     return [problem for problem in found if problem]
 
 
-def _topic_problem(client: ck.Producer, topic: str) -> str:
+def broker_problem(client: ck.Producer, heard: Sequence[ck.KafkaError] = ()) -> str:
+    """Return why brokers do not answer; empty where they do.
+
+    Parameters
+    ----------
+    client : Producer
+    heard : sequence of KafkaError
+        Grows by the errors of the client: one that is refused only ever hears that
+        nobody answers otherwise.
+    """
+    try:
+        client.list_topics(timeout=_ANSWER_S)
+    except ck.KafkaException as err:
+        client.poll(0)  # hands out what was heard meanwhile
+        refused = [error for error in heard if error.code() in HOPELESS]
+        return str(refused[0].str()) if refused else _told(err.args[0])
+    return ""
+
+
+def topic_problem(client: ck.Producer, topic: str) -> str:
+    """Return what is wrong with a topic; empty if nothing.
+
+    A cluster that makes topics when they are first asked for makes it now.
+    """
     try:
         known = client.list_topics(topic, timeout=_ANSWER_S).topics[topic]
     except ck.KafkaException as err:

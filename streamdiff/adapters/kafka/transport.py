@@ -1,7 +1,7 @@
 """Kafka clusters and the settings of their clients."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import confluent_kafka as ck
@@ -124,8 +124,12 @@ class KafkaTransport:
         settings = self._settings(_PRODUCER, without=(*_CONSUMER_ONLY, "transaction"))
         return KafkaProducer({**settings, **_PRODUCER_FIXED})
 
-    def client(self) -> ck.Producer:
+    def client(
+        self, *, on_error: Callable[[ck.KafkaError], None] | None = None
+    ) -> ck.Producer:
         """Return a client that can be asked about the cluster.
+
+        What goes wrong meanwhile goes to `on_error`, or is logged.
 
         Raises
         ------
@@ -133,7 +137,7 @@ class KafkaTransport:
             If librdkafka refuses a setting.
         """
         settings = self._settings(_COMMON, without=(*_CONSUMER_ONLY, *_PRODUCER_ONLY))
-        client: ck.Producer = open_client(ck.Producer, settings)
+        client: ck.Producer = open_client(ck.Producer, settings, on_error=on_error)
         return client
 
     def transactions(self, consumer: Consumer) -> "KafkaTransactions":
