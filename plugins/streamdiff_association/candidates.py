@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from streamdiff.imaging.sky_neighbours import neighbours
 from streamdiff.model import DiaObjects, DiaSources, SourceRows
 from streamdiff.model.dia_objects import position_covariance
 from streamdiff.model.tangent_plane import inverse, offsets_arcsec, product
@@ -37,12 +37,13 @@ def candidates(
     sources: DiaSources, objects: DiaObjects, *, radius_arcsec: float, max_sigma: float
 ) -> Pairs:
     """Return the pairs within a radius and a number of standard errors."""
-    chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
-    there = cKDTree(_directions(objects.ra, objects.dec))
-    here = cKDTree(_directions(sources["ra"], sources["dec"]))
-    near = here.sparse_distance_matrix(there, chord, output_type="ndarray")
-    order = np.lexsort((near["j"], near["i"]))
-    source, other = near["i"][order], near["j"][order]
+    source, other = neighbours(
+        sources["ra"],
+        sources["dec"],
+        objects.ra,
+        objects.dec,
+        radius_arcsec=radius_arcsec,
+    )
     rows, known = SourceRows.of_table(sources).take(source), objects.take(other)
     total = [
         a + b
@@ -58,14 +59,4 @@ def candidates(
         source=source[inside],
         object=other[inside],
         distance2=distance2[inside],
-    )
-
-
-def _directions(
-    ra: NDArray[np.float64], dec: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return unit vectors; shape (n, 3)."""
-    lon, lat = np.radians(ra), np.radians(dec)
-    return np.stack(
-        [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1
     )

@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from streamdiff.imaging.sky_neighbours import neighbours
 from streamdiff.model import DiaObjects, SourceRows
 from streamdiff.model.dia_objects import FLOOR_ARCSEC
 from streamdiff.model.ids import DETECTOR_BITS, RANK_BITS
@@ -53,19 +53,16 @@ def _alike(
     objects: DiaObjects, seen: Ints, radius_arcsec: float
 ) -> list[tuple[int, int]]:
     """Return pairs that lie together, the younger one first; the nearest first."""
-    lon, lat = np.radians(objects.ra), np.radians(objects.dec)
-    xyz = np.stack(
-        [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1
-    )
     is_seen = np.isin(objects.dia_object_id, seen)
     here = np.flatnonzero(is_seen)
-    if not here.size:
-        return []
-    chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
-    near = cKDTree(xyz[here]).sparse_distance_matrix(
-        cKDTree(xyz), chord, output_type="ndarray"
+    near = neighbours(
+        objects.ra[here],
+        objects.dec[here],
+        objects.ra,
+        objects.dec,
+        radius_arcsec=radius_arcsec,
     )
-    a, b = here[near["i"]], near["j"]
+    a, b = here[near[0]], near[1]
     other = ~is_seen[b]
     a, b = a[other], b[other]
     distance2 = _distance2(objects.take(a), objects.take(b))
