@@ -6,6 +6,7 @@ from threading import Barrier
 import numpy as np
 import pytest
 
+from streamdiff.errors import StoreUnavailableError
 from streamdiff.pipeline.association import Association
 from streamdiff_association.nearest import Nearest
 
@@ -100,8 +101,8 @@ def test_workers_on_other_detectors_and_visits_do_not_wait_in_a_ring(
     assert len(kept["dia_sources"]) == 9 * len(places)
 
 
-class Crash(BaseException):
-    """Not an error that anything handles."""
+class Crash(KeyboardInterrupt):
+    """No error of a plugin: nothing on the way handles it."""
 
 
 def test_a_crash_inside_the_transaction_leaves_what_was_before(
@@ -180,3 +181,16 @@ def test_nights_with_crashes_give_every_object_one_name_and_all_its_history(
         assert summary["r_psfFluxSigma"] == pytest.approx(fluxes.std(ddof=1), rel=1e-9)
         assert summary["r_psfFluxNdata"] == fluxes.size
         assert summary["nDiaSources"] == fluxes.size + 1
+
+
+def test_a_server_that_was_away_is_found_again(postgres, open_catalogue, found, run):
+    catalogue = open_catalogue(postgres.new_database(), timeout_s=2)
+    association = Association(catalogue=catalogue, associator=Nearest())
+    ids = run(association, found((0, 0), visit=1)).dia_object_ids
+    postgres.stop()
+    try:
+        with pytest.raises(StoreUnavailableError, match="catalogue postgresql"):
+            run(association, found((0, 0), visit=2))
+    finally:
+        postgres.start()
+    assert run(association, found((0, 0), visit=2)).dia_object_ids == ids
