@@ -8,6 +8,7 @@ from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.container import container_bytes
 from streamdiff.adapters.avro.events import encode_event
 from streamdiff.adapters.avro.schemas import load
+from streamdiff.adapters.event_log import write_log
 from streamdiff.app.alerts.comparison import compare
 from streamdiff.app.alerts.reading import (
     AlertFiles,
@@ -17,6 +18,7 @@ from streamdiff.app.alerts.reading import (
 )
 from streamdiff.errors import ConfigError, UndecodableError
 from streamdiff.model import Outcome, Reason, VisitProcessed
+from streamdiff.ports import ConsumedRecord
 
 
 def files(*paths, topic=None):
@@ -181,3 +183,37 @@ def single_object(record):
     body = BytesIO()
     fastavro.schemaless_writer(body, load("alert"), record)
     return b"\xc3\x01" + bytes(8) + body.getvalue()
+
+
+def named(record, schema):
+    """Return a message whose header names its schema."""
+    return ConsumedRecord(
+        topic="t.alerts",
+        partition=0,
+        offset=0,
+        key=None,
+        value=encode_wire(record),
+        headers=(("streamdiff.schema", schema),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (b"lsst.v10_0.alert", "under lsst.v10_0.alert: read the topic of another"),
+        (b"streamdiff.v9_9.alert", r"no schema streamdiff\.v9_9\.alert\.avsc"),
+    ],
+)
+def test_a_message_under_another_schema_is_told_by_its_header(
+    alerts, tmp_path, schema, said
+):
+    write_log(tmp_path / "log.avro", [named(alerts[0], schema)])
+    with pytest.raises(UndecodableError, match=said):
+        list(files(tmp_path / "log.avro").read())
+
+
+@pytest.mark.parametrize("schema", [b"\xff\xfe", b"nobody.v1_0.alert", None])
+def test_a_header_that_says_nothing_is_left_aside(alerts, tmp_path, schema):
+    write_log(tmp_path / "log.avro", [named(alerts[0], schema)])
+    (item,) = files(tmp_path / "log.avro").read()
+    assert item.record["diaSourceId"] == alerts[0]["diaSourceId"]
