@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamdiff.errors import InvalidExposureError
 from streamdiff.model import (
+    CoaddPsf,
     ConstantPsf,
     Difference,
     Exposure,
@@ -178,13 +179,52 @@ def _psfs_at(psf: Psf, places: Sequence[tuple[float, float]]) -> Iterator[Consta
     Each is a product of its own, not a row of one for all, whose last digits would
     depend on the other positions.
     """
-    if not isinstance(psf, GridPsf | PolynomialPsf) or not places:
+    found = None
+    if places and not isinstance(psf, ConstantPsf):
+        found = _parts_at(psf, *np.transpose(places))
+    if found is None:
         yield from (_psf_at(psf, x, y) for x, y in places)
         return
-    weights, parts = psf.parts_at(*np.transpose(places))
+    weights, parts = found
     flat = parts.reshape(len(parts), -1)
     for row in np.ascontiguousarray(weights):
-        yield ConstantPsf((row @ flat).reshape(psf.shape))
+        here = np.flatnonzero(row)  # parts of a coadd may be elsewhere
+        stamp = row @ flat if len(here) == len(row) else row[here] @ flat[here]
+        yield ConstantPsf(stamp.reshape(psf.shape))
+
+
+def _parts_at(
+    psf: Psf, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return weights, shape (n, k), of stamps, shape (k, ky, kx), that sum to a PSF.
+
+    `None` if it is none of those that are such sums.
+    """
+    match psf:
+        case ConstantPsf():
+            return np.ones((len(x), 1)), psf.stamp[np.newaxis]
+        case GridPsf() | PolynomialPsf():
+            return psf.parts_at(x, y)
+        case CoaddPsf():
+            found = [_parts_at(c.psf, x, y) for c in psf.components]
+            known = [parts for parts in found if parts is not None]
+            if len(known) < len(found):
+                return None
+            shares = psf.shares_at(x, y)
+            weights = [
+                s[:, np.newaxis] * w for s, (w, _) in zip(shares, known, strict=True)
+            ]
+            stamps = [_padded(part, psf.shape) for _, part in known]
+            return np.hstack(weights), np.concatenate(stamps)
+    return None
+
+
+def _padded(stamps: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return stamps of odd sides with zeros around them."""
+    margins = [
+        ((n - m) // 2,) * 2 for n, m in zip(shape, stamps.shape[1:], strict=True)
+    ]
+    return np.pad(stamps, [(0, 0), *margins]) if any(map(any, margins)) else stamps
 
 
 def _factor_at(planes: Exposure | Difference, x: float, y: float) -> float:

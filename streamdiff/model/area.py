@@ -37,8 +37,19 @@ class Area:
         It is the distance from the farthest line through an edge, which is the
         distance from the area but beside a vertex.
         """
+        one: NDArray[np.float64] = self.beyond_each(np.array([x]), np.array([y]))
+        return float(one[0])
+
+    def beyond_each(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what `beyond` does for positions of shape (n,)."""
         normals, offsets = self._edges
-        return float(np.max(normals @ (x, y) - offsets))
+        # not a product of matrices: what is on an edge must not depend on the others
+        across, up = normals.T[:, :, np.newaxis]
+        distances = across * x + up * y - offsets[:, np.newaxis]
+        farthest: NDArray[np.float64] = distances.max(axis=0)
+        return farthest
 
     def columns(
         self, rows: NDArray[np.number]
@@ -78,7 +89,7 @@ class Area:
     @cached_property
     def _edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the outward normals of the edges, and their distances from 0."""
-        starts = np.array(self.vertices)
+        starts = np.array(self.vertices, float)
         along = np.roll(starts, -1, axis=0) - starts
         along /= np.maximum(np.hypot(*along.T), np.finfo(float).tiny)[:, np.newaxis]
         normals = np.column_stack([along[:, 1], -along[:, 0]])

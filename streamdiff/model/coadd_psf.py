@@ -66,15 +66,23 @@ class CoaddPsf:
 
     def centred_at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF at (x, y), centred on the middle pixel of its stamp."""
-        beyond = [component.area.beyond(x, y) for component in self.components]
-        limit = max(0.0, min(beyond))
-        total, weight = np.zeros(self.shape), 0.0
-        for component, distance in zip(self.components, beyond, strict=True):
-            if distance <= limit:
+        shares = self.shares_at(np.array([x]), np.array([y]))[:, 0]
+        total = np.zeros(self.shape)
+        for component, share in zip(self.components, shares.tolist(), strict=True):
+            if share:
                 stamp = component.psf.centred_at(x, y)
-                total[_middle(total.shape, stamp.shape)] += component.weight * stamp
-                weight += component.weight
-        return total / weight
+                total[_middle(total.shape, stamp.shape)] += share * stamp
+        return total
+
+    def shares_at(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the share of each component at positions; shape (n_components, n)."""
+        beyond = np.array([c.area.beyond_each(x, y) for c in self.components])
+        weights = np.array([[component.weight] for component in self.components])
+        counted = np.where(beyond <= np.maximum(beyond.min(axis=0), 0.0), weights, 0.0)
+        shares: NDArray[np.float64] = counted / counted.sum(axis=0)
+        return shares
 
     def at(self, x: float, y: float) -> NDArray[np.float64]:
         """Return the PSF of a star at (x, y), on whole image pixels."""

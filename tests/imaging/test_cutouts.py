@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from streamdiff.errors import InvalidExposureError
 from streamdiff.imaging.cutouts import cut, cut_each, local_wcs
 from streamdiff.model import (
+    Area,
+    CoaddPsf,
     ConstantPsf,
     Convolved,
     Difference,
@@ -19,6 +23,7 @@ from streamdiff.model import (
     MaskPlane,
     Noise,
     PolynomialPsf,
+    PsfComponent,
 )
 
 SHAPE = NY, NX = (60, 90)
@@ -137,6 +142,37 @@ def test_the_covariance_factor_is_that_of_the_nearest_pixel():
     assert cut(varying, -40, 900, 31).covariance_factor == factor[-1, 0]
 
 
+@dataclass(frozen=True)
+class ForeignPsf:
+    """A PSF that grows along the rows, of somebody else's kind."""
+
+    shape: tuple[int, int] = (15, 15)
+
+    def centred_at(self, x, y):
+        stamp = gaussian(1 + x / 100)
+        return stamp / stamp.sum()
+
+    def at(self, x, y):
+        return self.centred_at(x, y)
+
+
+def coadd(left):
+    """Return a PSF of three inputs: one everywhere, two that end within the image."""
+    grid = GridPsf(
+        stamps=np.array([[gaussian(s)[3:-3, 3:-3] for s in (0.8, 1.2)]]),
+        x=np.array([0.0, NX - 1]),
+        y=np.array([0.0]),
+    )
+    inputs = [(left, (0, 42)), (ConstantPsf(gaussian(2)), (38, NX)), (grid, (-9, 99))]
+    components = tuple(
+        PsfComponent(
+            psf=psf, weight=w + 1, area=Area(((a, 0), (b, 0), (b, NY), (a, NY)))
+        )
+        for w, (psf, (a, b)) in enumerate(inputs)
+    )
+    return CoaddPsf(components)
+
+
 PSFS = {
     "constant": ConstantPsf(gaussian(1.5)),
     "grid": GridPsf(
@@ -148,6 +184,9 @@ PSFS = {
         coefficients=np.array([gaussian(1.5), gaussian(1.0) / 50, gaussian(2.0) / 90]),
         image_shape=SHAPE,
     ),
+    "coadd": coadd(ConstantPsf(gaussian(1.5))),
+    "somebody else's": ForeignPsf(),
+    "coadd of those": coadd(ForeignPsf()),
 }
 
 

@@ -40,3 +40,14 @@ def test_nothing_is_left_of_what_lies_elsewhere(low):
 
 def test_what_lies_in_the_box_is_left_as_it_is():
     assert set(SQUARE.within((-5, -5), (15, 15)).vertices) == set(SQUARE.vertices)
+
+
+def test_positions_at_once_are_as_far_out_as_one_by_one():
+    x, y = np.array([5.0, 12.0, -3.0, 10.0]), np.array([5.0, 5.0, -4.0, 0.1])
+    # beside a vertex it is the farthest line that counts
+    assert SQUARE.beyond_each(x, y).tolist() == [-5, 2, 4, 0]
+    assert [SQUARE.beyond(*place) for place in zip(x, y, strict=True)] == [-5, 2, 4, 0]
+
+
+def test_vertices_may_be_whole_numbers():
+    assert Area(((0, 0), (10, 0), (10, 10), (0, 10))).beyond(12, 5) == 2
