@@ -1,8 +1,8 @@
 """Who takes part: a plugin, between the stages that all have in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, replace
+from time import process_time
 
 from streamdiff.app.wiring import build, build_chosen
 from streamdiff.config import Settings
@@ -26,7 +26,7 @@ class Attempt:
         White, on the template's scale, with its score.
     sources : DiaSources
     seconds : float
-        Of the stages that are compared.
+        Of the processor, for the stages that are compared.
     remarks : tuple of str
         What the plugins did to the process that they may not.
     """
@@ -94,7 +94,7 @@ class Contestant:
     def attempt(self, science: Exposure, template: Exposure) -> Attempt | str:
         """Return what becomes of a pair of images, or why nothing does."""
         calls = StageCalls(
-            monotonic=perf_counter,
+            monotonic=process_time,
             names={kind: text.partition(" ")[0] for kind, text in self.labels.items()},
             labels=self.labels,
         )
@@ -105,12 +105,13 @@ class Contestant:
             difference = found.on_scale(FluxScale.TEMPLATE)
             pair = calls("find", self.find.find, difference)
             with calls.judging("find") as plugin:
-                difference, sources = checked_detections(plugin, pair, difference)
+                searched, sources = checked_detections(plugin, pair, difference)
         except UnprocessableError as err:
             return f"failed: {err}"
         timed = ("find",) if self.kind == "find" else ("subtract", "decorrelate")
         return Attempt(
-            difference=difference,
+            # What the search has masked is left of stars all the same.
+            difference=replace(searched, mask=difference.mask),
             sources=sources,
             seconds=sum(calls.seconds.get(stage, 0.0) for stage in timed),
             remarks=tuple(calls.remarks),
