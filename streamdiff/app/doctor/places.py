@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,29 +71,45 @@ def output(settings: Settings) -> Iterator[Finding]:
 
 def catalogue(settings: Settings) -> Iterator[Finding]:
     """Yield whether the catalogue can be opened, where one is used."""
+    if settings.stream.only == "templates" or not wiring.associates(settings):
+        return
     url = settings.catalogue.url
-    if settings.pipeline.associate == wiring.NONE:
-        return
-    if not url.startswith(_SQLITE):
-        shown = url.partition("://")[0]
-        yield Finding(check="catalogue", subject=shown, detail="is not tried here")
-        return
-    path = Path(url.removeprefix(_SQLITE))
-    if not path.exists():
-        yield from _writable("catalogue", path.parent, "[catalogue] url")
+    shown = url.rpartition("@")[2]  # without user and password
+    file = Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+    if file is not None and not file.exists():
+        yield from _writable("catalogue", file.parent, "[catalogue] url")
         return
     try:
-        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as opened:
-            opened.execute("select count(*) from sqlite_master").fetchone()
-    except sqlite3.Error as err:
+        version = _catalogue_version(settings)
+    except StreamdiffError as err:
         yield Finding(
             check="catalogue",
-            subject=str(path),
+            subject=shown,
             detail=str(err),
-            fix="restore it from a copy, or name another file in [catalogue] url",
+            fix="start or restore the database, or correct [catalogue] url",
         )
         return
-    yield from _writable("catalogue", path.parent, "[catalogue] url")
+    told = (
+        "has no tables yet" if version is None else f"has tables of version {version}"
+    )
+    yield Finding(check="catalogue", subject=shown, detail=told)
+
+
+def _catalogue_version(settings: Settings) -> int | None:
+    # What looks at no catalogue is not to wait for SQLAlchemy.
+    from streamdiff.adapters.catalogue.engine import (  # noqa: PLC0415
+        open_engine,
+        translated,
+    )
+    from streamdiff.adapters.catalogue.migrations import version_of  # noqa: PLC0415
+
+    chosen = settings.catalogue
+    engine = open_engine(chosen.url, timeout_s=chosen.timeout_s, read_only=True)
+    try:
+        with translated(engine), engine.connect() as connection:
+            return version_of(connection)
+    finally:
+        engine.dispose()
 
 
 def caches() -> Iterator[Finding]:

@@ -232,6 +232,27 @@ def test_a_folder_that_can_not_be_written_to(problems, configure):
     assert "[output] directory" in fix
 
 
+def test_a_catalogue_that_is_no_database(problems, configure, tmp_path):
+    (tmp_path / "catalogue.db").write_text("no database, but longer than its header")
+    path = configure(
+        pipeline__associate="nearest",
+        catalogue__url=f"sqlite:///{tmp_path / 'catalogue.db'}",
+    )
+
+    told, fix = only(problems(path))
+
+    assert "file is not a database" in told
+    assert "[catalogue] url" in fix
+
+
+def test_a_catalogue_that_is_to_be_made_is_well(problems, configure, tmp_path):
+    url = f"sqlite:///{tmp_path / 'catalogue.db'}"
+    path = configure(pipeline__associate="nearest", catalogue__url=url)
+
+    assert problems(path) == []
+    assert not (tmp_path / "catalogue.db").exists()
+
+
 def test_images_that_are_not_there(problems, configure):
     told, fix = only(problems(configure(input__roots=["file:///nowhere"])))
 
