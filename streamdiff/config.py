@@ -388,12 +388,17 @@ def load(
     ConfigError
         If the file is missing or no TOML, or a key is unknown or out of range.
     """
-    tree = {} if path is None else _parse(path)
+    tree = {} if path is None else read_tree(path)
     environment = os.environ if environment is None else environment
     for name, value in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             _override(tree, name, value)
     return from_tree(tree, source=str(path) if path else "defaults")
+
+
+def keys_of_variable(name: str) -> tuple[str, ...]:
+    """Return the tables and the key that a variable of the environment overrides."""
+    return tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
 
 
 def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
@@ -421,7 +426,14 @@ def from_tree(tree: Mapping[str, Any], *, source: str = "settings") -> Settings:
         raise ConfigError(f"{source}: {describe_errors('configuration', err)}") from err
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def read_tree(path: Path) -> dict[str, Any]:
+    """Return what a file says, unchecked.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing or no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as err:
@@ -431,7 +443,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _override(tree: dict[str, Any], name: str, text: str) -> None:
-    *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    *tables, key = keys_of_variable(name)
     for table in tables:
         tree = tree.setdefault(table, {})
         if not isinstance(tree, dict):

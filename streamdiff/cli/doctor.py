@@ -17,15 +17,7 @@ UNWELL = 1
 _OK, _PROBLEM = "ok", "problem"
 
 
-@click.command(
-    "doctor",
-    epilog="""\b
-Examples:
-  streamdiff doctor
-  streamdiff doctor -c streamdiff.toml
-  streamdiff doctor -c streamdiff.toml --json
-""",
-)
+@click.command("doctor")
 @config_option
 @json_option
 def command(config: Path | None, *, as_json: bool) -> int:

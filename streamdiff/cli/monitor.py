@@ -13,14 +13,7 @@ from streamdiff.errors import ConfigError
 MonitoredPath = click.Path(path_type=Path)
 
 
-@click.command(
-    "monitor",
-    epilog="""\b
-Examples:
-  streamdiff monitor demo-output
-  streamdiff monitor -c streamdiff.toml --port 9000
-""",
-)
+@click.command("monitor")
 @click.argument("files", type=MonitoredPath, nargs=-1)
 @click.option("-c", "--config", "path", type=ReadPath, help="TOML file: its topics.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="To listen to.")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 ReadPath = click.Path(path_type=Path, dir_okay=False)
 
@@ -12,6 +13,17 @@ config_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+WIDTH = 160  # where there is no terminal, whose width to keep to
+
+
+def plain_console() -> Console:
+    """Return a console that prints text as it is, whatever is in brackets."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
 
 
 def utc_time(text: str) -> datetime:

@@ -11,8 +11,10 @@ from importlib import import_module
 from types import MappingProxyType
 
 import click
+from click.shell_completion import CompletionItem
 
 from streamdiff import __version__
+from streamdiff.cli.examples import add_examples
 from streamdiff.errors import ConfigError, PluginError, StreamdiffError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -52,7 +54,19 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[cmd_name]
         loaded = import_module(f"streamdiff.cli.{module}")
         command: click.Command = loaded.command
-        return command
+        return add_examples(cmd_name, command)
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the commands that begin so, without importing them."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(
         self,

@@ -1,10 +1,13 @@
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
 
 from streamdiff import __version__
-from streamdiff.cli.program import COMMANDS
+from streamdiff.cli.examples import EXAMPLES
+from streamdiff.cli.program import COMMANDS, program
 
 HEAVY = ("numpy", "astropy", "scipy", "numba", "pydantic", "confluent_kafka")
 
@@ -34,6 +37,64 @@ def test_every_command_explains_itself(run, name):
     end = run(name, "--help")
     assert end.code == 0
     assert f"Usage: streamdiff {name}" in end.out
+
+
+def commands(command=program, path=()):
+    """Yield the names of all commands that do something, and the commands."""
+    context = click.Context(command)
+    if not isinstance(command, click.Group):
+        yield " ".join(path), command
+        return
+    for name in command.list_commands(context):
+        yield from commands(command.get_command(context, name), (*path, name))
+
+
+def test_the_help_of_every_command_ends_with_an_example():
+    without = [
+        name for name, command in commands() if "xample" not in str(command.epilog)
+    ]
+    assert without == []
+
+
+def test_examples_are_calls_that_are_understood():
+    known = dict(commands())
+    for name, lines in EXAMPLES.items():
+        for line in lines:
+            words = shlex.split(line.partition(" > ")[0])
+            arguments = words[words.index("streamdiff") + 1 + len(name.split()) :]
+            parser = known[name].make_parser(click.Context(known[name]))
+            given, rest, _ = parser.parse_args(arguments)
+            assert rest == []
+            assert set(given) >= {p.name for p in known[name].params if p.required}
+
+
+def test_completion_names_commands_without_importing_them(run_alone):
+    end = run_alone(
+        env={
+            "_STREAMDIFF_COMPLETE": "bash_complete",
+            "COMP_WORDS": "streamdiff al",
+            "COMP_CWORD": "1",
+        }
+    )
+    assert end.out == "plain,alerts\n"
+
+
+def test_options_are_completed(run_alone):
+    end = run_alone(
+        env={
+            "_STREAMDIFF_COMPLETE": "bash_complete",
+            "COMP_WORDS": "streamdiff run --on",
+            "COMP_CWORD": "2",
+        }
+    )
+    assert end.out == "plain,--only\n"
+
+
+@pytest.mark.parametrize("arguments", [["plugins", "list"], ["doctor"]])
+def test_no_colour_where_it_is_not_wanted(run, monkeypatch, arguments):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[3" not in run(*arguments).out
 
 
 def test_the_version_is_told(run):
