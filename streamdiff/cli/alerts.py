@@ -235,6 +235,39 @@ def report(
     click.echo(f"{output}: {n_shown} alerts")
 
 
+@command.command("export")
+@click.argument("files", type=AlertsPath, nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=ReadPath,
+    required=True,
+    help="Ends in .parquet, or in .vot or .xml for a VOTable.",
+)
+@_visit
+@_detector
+@_min_snr
+@_object
+@_topic
+def export(
+    files: tuple[Path, ...],
+    output: Path,
+    visit: int | None,
+    detector: int | None,
+    min_snr: float | None,
+    dia_object: int | None,
+    topic: str | None,
+) -> None:
+    """Write the DiaSources of the alerts in FILES as a table for other programs."""
+    from streamdiff.app.alerts.export import write_table  # noqa: PLC0415
+
+    selection = Selection(
+        visit=visit, detector=detector, min_snr=min_snr, dia_object=dia_object
+    )
+    records = selection.alerts(AlertFiles(paths=files, topic=topic))
+    click.echo(f"{output}: {write_table(output, records)} DiaSources")
+
+
 def print_comparison(found: Comparison) -> None:
     """Print the tables about a comparison, and what it comes to."""
     console = _console()

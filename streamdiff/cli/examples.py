@@ -66,6 +66,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             ),
         ),
         "alerts report": ("streamdiff alerts report results -o report.html",),
+        "alerts export": (
+            "streamdiff alerts export results -o sources.parquet",
+            "streamdiff alerts export results --min-snr 10 -o sources.vot",
+        ),
         "monitor": (
             "streamdiff monitor demo-output",
             "streamdiff monitor -c streamdiff.toml --port 9000",
