@@ -67,6 +67,7 @@ def _opened(url: URL, timeout_s: float, *, read_only: bool) -> Engine:
             max_overflow=0,
             connect_args={"connect_timeout": max(int(timeout_s), 2)},
         )
+        event.listen(engine, "connect", _prepare_postgres)
         limit_ms = int(timeout_s * 1000)
 
         def limit_locks(connection: Connection) -> None:
@@ -83,6 +84,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (
     connection.execute("PRAGMA journal_mode = WAL")
     # What is committed has to outlive a power failure: offsets in Kafka do.
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:  # noqa: ANN401 (DBAPI)
+    # The locks of a machine that is gone without a word are let go of in a minute.
+    for setting in ("idle = 30", "interval = 10", "count = 3"):
+        connection.execute(f"SET tcp_keepalives_{setting}")
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

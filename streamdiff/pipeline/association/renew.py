@@ -49,13 +49,14 @@ def add(
     Notes
     -----
     What is known of a DiaObject is added to without a look at its other rows, unless
-    some of them are not earlier: slopes are between neighbours in time.
+    some of them are not earlier: slopes are between neighbours in time, and the last
+    digits of means depend on the order.
     """
     rows = rows.take(rows.dia_object_id != NO_OBJECT)
     new = BandStatistics.of_sources(rows).followed_by(BandStatistics.of_forced(forced))
     before = session.statistics_of(new.dia_object_id)
-    unordered = before.not_before(new)
     met = known.take(np.isin(known.dia_object_id, rows.dia_object_id))
+    unordered = np.union1d(before.not_before(new), _later(met, rows))
     objects = met.joined_with(DiaObjects.of_sources(rows))
     statistics = before.followed_by(new)
     session.put(objects, statistics)
@@ -63,6 +64,12 @@ def add(
         return objects, statistics
     renew(session, unordered)
     return renewed(session, objects, statistics, unordered)
+
+
+def _later(objects: DiaObjects, rows: SourceRows) -> Ids:
+    """Return the DiaObjects whose last DiaSource is not before some rows."""
+    begin = rows.midpoint_mjd_tai.min(initial=np.inf)
+    return objects.take(objects.last_mjd >= begin).dia_object_id
 
 
 def renewed(

@@ -333,3 +333,25 @@ def test_told_alerts_have_object_and_history(association, found, run):
     none = replace(told, dia_object_ids=np.zeros(1, int)).fields(0).by(alert)
     assert none.dia_source["diaObjectId"] is None
     assert none.dia_object is None
+
+
+def test_a_visit_run_again_is_the_same_to_the_last_digit(
+    association, found, run, content
+):
+    rng = np.random.default_rng(8)
+    visits = [
+        found(
+            *(np.array([(0, 0), (20, 0), (40, 0)]) + rng.normal(0, 0.1, (3, 2))),
+            visit=visit,
+            band="gri"[visit % 3],
+            psfFlux=rng.normal(100, 3, 3),
+        )
+        for visit in range(1, 9)
+    ]
+    late = visits.pop(3)  # one comes when later ones of other bands are there
+    for item in (*visits, late):
+        run(association, item)
+    before = content(association.catalogue)
+    for item in (visits[2], late, visits[-1]):
+        run(association, item)
+        assert content(association.catalogue) == before
