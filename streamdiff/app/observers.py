@@ -7,6 +7,7 @@ import structlog
 
 from streamdiff.model import Outcome, TemplateRebuilt, VisitProcessed, VisitReady
 from streamdiff.pipeline.side_effects import SideEffects, watch
+from streamdiff.ports import whereabouts
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Observers:
             wanted = {name: facts[name] for name in implementation.argnames}
             effects = SideEffects()
             plugin = implementation.plugin_name
+            whereabouts.get()(hook, plugin)
             try:
                 with watch(effects):
                     implementation.function(**wanted)
@@ -49,6 +51,8 @@ class Observers:
             except BaseException:
                 # Also one that wants the process to exit.
                 log.exception("observer_failed", hook=hook, plugin=plugin)
+            finally:
+                whereabouts.get()("", "")
             for effect in effects.found:
                 log.warning(
                     "plugin_left_traces", stage=hook, plugin=plugin, effect=effect

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from streamdiff import __version__
 
 
@@ -39,3 +41,47 @@ def test_an_unknown_plugin_is_answered_with_those_that_there_are(run):
     assert end.code == 2
     assert "'hotpants'; there are" in end.err
     assert "lanczos" in end.err
+
+
+def test_a_plugin_is_described_for_programs(run):
+    (told,) = json.loads(run("plugins", "show", "lanczos", "--json").out)
+    assert told["protocol"] == "streamdiff.stages.Warper"
+    (order,) = told["options"]
+    assert (order["name"], order["default"], order["range"]) == (
+        "order",
+        "5",
+        ">= 2, <= 5",
+    )
+
+
+def test_the_guide_of_a_kind_is_a_page(run):
+    end = run("plugins", "guide", "warp")
+    assert end.code == 0
+    assert "class Warper(Protocol)" in end.out
+    assert "def streamdiff_warpers" in end.out
+
+
+def test_a_package_is_begun(run, tmp_path):
+    end = run("plugins", "new", "measure", "mine", tmp_path / "mine")
+    assert end.code == 0
+    assert (tmp_path / "mine" / "pyproject.toml").exists()
+    assert "streamdiff plugins check mine --kind measure" in end.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("check", "al"), "several kinds have a plugin 'al': give --kind"),
+        (("check", "alm"), "there is no plugin 'alm'"),
+        (("bench", "zogy", "--scenes", "easy"), "there is no easy; there are standard"),
+        (("bench", "lanczos"), "plugins of kind 'warp' are not compared on images"),
+        (("bench", "zogy", "--against", "hotpants"), "there is no plugin 'hotpants'"),
+    ],
+)
+def test_what_can_not_be_checked_or_compared_is_an_error_of_one_line(
+    run, arguments, told
+):
+    end = run("plugins", *arguments)
+    assert end.code == 2
+    assert told in end.err
+    assert "Traceback" not in end.err

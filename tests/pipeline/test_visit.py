@@ -150,6 +150,19 @@ def test_what_changed_becomes_an_alert_on_the_templates_scale():
     assert {"read", "template", "subtract", "find"} <= set(result.stage_seconds)
 
 
+class Prints:
+    def subtract(self, science, template):
+        print("done")  # noqa: T201
+        return subtracted()
+
+
+def test_a_visit_tells_what_a_plugin_did_that_it_may_not():
+    result = pipeline(subtract=Prints())(EVENT)
+    assert result.outcome is Outcome.PROCESSED
+    assert result.detail == "subtract plugin 'my_subtract' printed 'done\\n'"
+    assert pipeline()(EVENT).detail is None
+
+
 def test_the_table_of_a_visit_has_the_ids_of_its_alerts():
     result = pipeline()(EVENT)
     ids = [alert.dia_source["diaSourceId"] for alert in result.alerts]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import scipy.fft
 
-from streamdiff.model import UnknownPsf
+from streamdiff.model import TemplateId, UnknownPsf
 from streamdiff.testing.contract import skies
 from streamdiff.testing.contract.check import Arguments, Subject
 from streamdiff.testing.contract.kinds import kind_of
@@ -17,6 +17,7 @@ from streamdiff.testing.contract.kinds import kind_of
 _SIDE = 1024
 _SHAPE = (_SIDE, _SIDE)
 _REPEATS = 3
+_N_WARPS = 6
 _FLOAT_BYTES = 4
 
 
@@ -88,6 +89,15 @@ def _decorrelated() -> Arguments:
     return skies.convolved(science, template), science, template
 
 
+def _coadded() -> Arguments:
+    sky = skies.field(_SHAPE)
+    warps = (
+        sky.observe(fwhm=skies.FWHM, noise=skies.NOISE, seed=n, visit=n)
+        for n in range(1, _N_WARPS + 1)
+    )
+    return TemplateId(tract=1, patch=2, band="r"), tuple(warps)
+
+
 _LARGE: Mapping[str, Callable[[], Arguments]] = MappingProxyType(
     {
         "psf": lambda: (replace(skies.pair(_SHAPE)[0], psf=UnknownPsf()),),
@@ -98,5 +108,6 @@ _LARGE: Mapping[str, Callable[[], Arguments]] = MappingProxyType(
         "find": lambda: (skies.images_of(skies.pair(_SHAPE, skies.FWHM)).difference,),
         "measure": _measured,
         "score": _measured,
+        "coadd": _coadded,
     }
 )
