@@ -13,6 +13,25 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from streamdiff.plugins import discover
+
+# A plugin of pytest: tests that name what is gone in their code or parameters.
+LEAVE_OUT = """
+import inspect
+import re
+
+import pytest
+
+NAMED = re.compile(r"\\b(" + "|".join({names!r}) + r")\\b")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        code = inspect.getsource(item.function)
+        if NAMED.search(item.name) or NAMED.search(code):
+            item.add_marker(pytest.mark.skip(reason="it is about the plugin"))
+"""
+
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -25,12 +44,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "checkout"
         copy_without(package, copy)
+        (copy / "leave_out.py").write_text(LEAVE_OUT.format(names=names_of(package)))
         python = environment(Path(folder) / "venv", copy)
+        options = ["-q", "-p", "no:cacheprovider", "-p", "leave_out"]
         return subprocess.run(  # noqa: S603 - pytest of the copy
-            [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            [python, "-m", "pytest", *options, *arguments],
             cwd=copy,
             check=False,
         ).returncode
+
+
+def names_of(package: str) -> list[str]:
+    """Return the names that configurations have for the plugins of a package."""
+    return sorted(
+        plugin.name
+        for plugin in discover().plugins.values()
+        if plugin.origin.entry_point.endswith(f"= {package}")
+    )
 
 
 def copy_without(package: str, copy: Path) -> None:
@@ -50,6 +80,17 @@ def copy_without(package: str, copy: Path) -> None:
             continue
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / path, copy / path)
+    readme = copy / "README.md"
+    names = "|".join(names_of(package))
+    listed_no_more = re.compile(rf"(, )?`({names})`(?=[^|]*\|$)")
+    lines = readme.read_text(encoding="utf-8").splitlines(keepends=True)
+    readme.write_text(
+        "".join(
+            listed_no_more.sub("", line) if line.startswith("| `") else line
+            for line in lines
+        ),
+        encoding="utf-8",
+    )
     project = copy / "pyproject.toml"
     lines = project.read_text().splitlines(keepends=True)
     project.write_text("".join(line for line in lines if package not in line))
