@@ -110,8 +110,11 @@ def _column(field: Mapping[str, Any]) -> TableColumn:
 
 def _values(records: Iterable[Record]) -> list[list[Any]]:
     """Return the values of all columns, `None` where one is missing."""
-    rows = list(map(_row, records))
-    return [list(values) for values in zip(*rows, strict=True)]
+    columns: list[list[Any]] = [[] for _ in table_columns()]
+    for record in records:
+        for values, value in zip(columns, _row(record), strict=True):
+            values.append(value)
+    return columns
 
 
 def _row(record: Record) -> tuple[Any, ...]:
@@ -152,39 +155,27 @@ def _parquet(records: Iterable[Record]) -> tuple[bytes, int]:
 
 
 def _votable(records: Iterable[Record]) -> tuple[bytes, int]:
-    parts = [_masked(_values(some)) for some in _batches(records)]
-    n_rows = sum(len(part[0]) for part in parts)
-    table = Table(
-        [
-            MaskedColumn(
-                np.ma.concatenate(pieces)
-                if (pieces := [part[number] for part in parts])
-                else np.ma.masked_array([], dtype=_dtype(column)),
-                name=column.name,
-                unit=column.unit or None,
-                description=column.description,
-            )
-            for number, column in enumerate(table_columns())
-        ]
-    )
-    buffer = BytesIO()
-    from_table(table).to_xml(buffer)
-    return buffer.getvalue(), n_rows
-
-
-def _masked(values: list[list[Any]]) -> list[np.ma.MaskedArray]:
-    return [
-        np.ma.masked_array(
-            [_BLANKS.get(column.dtype, np.nan) if v is None else v for v in cells],
-            mask=[v is None for v in cells],
-            dtype=_dtype(column),
+    columns = [
+        MaskedColumn(
+            _masked(values, column),
+            name=column.name,
+            unit=column.unit or None,
+            description=column.description,
         )
-        for cells, column in zip(values, table_columns(), strict=True)
+        for values, column in zip(_values(records), table_columns(), strict=True)
     ]
+    buffer = BytesIO()
+    from_table(Table(columns)).to_xml(buffer)
+    return buffer.getvalue(), len(columns[0])
 
 
-def _dtype(column: TableColumn) -> Any:  # noqa: ANN401
-    return np.dtype("U8") if column.dtype == "str" else np.dtype(column.dtype)
+def _masked(values: list[Any], column: TableColumn) -> np.ma.MaskedArray:
+    """Return a column's values, masked where one is missing."""
+    blank = _BLANKS.get(column.dtype, np.nan)
+    # a text of no rows has no length
+    dtype = np.dtype("U8" if column.dtype == "str" and not values else column.dtype)
+    filled = [blank if value is None else value for value in values]
+    return np.ma.masked_array(filled, [v is None for v in values], dtype=dtype)
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
