@@ -53,6 +53,10 @@ def perform(handler: Handler, order: WorkOrder) -> Result:
             return Failure.of(error)
 
 
+class DiedStartingError(StreamError):
+    """A worker process was ended before it was ready, and not by its owner."""
+
+
 class WorkerProcess:
     """A process with a handler, seen from the one that started it.
 
@@ -77,6 +81,7 @@ class WorkerProcess:
             self._process.start()
         theirs.close()  # else the end of the process would not end the pipe
         self._is_ready = False
+        self._is_wanted = True
 
     @property
     def is_alive(self) -> bool:
@@ -90,6 +95,8 @@ class WorkerProcess:
         ------
         StreamError
             If it can not be built, or not in time.
+        DiedStartingError
+            If something else ended the process; another may fare better.
         """
         if self._is_ready:
             return
@@ -98,7 +105,8 @@ class WorkerProcess:
         except TimeoutError as err:
             raise StreamError(f"a worker was not ready after {timeout_s} s") from err
         except (EOFError, ConnectionError) as err:
-            raise StreamError(f"a worker {self.end()} while it started") from err
+            error = DiedStartingError if self._is_wanted else StreamError
+            raise error(f"a worker {self.end()} while it started") from err
         if isinstance(problem, Failure):
             log.error("worker_start_failed", traceback=problem.traceback)
             raise StreamError(
@@ -136,6 +144,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process at once; from any thread."""
+        self._is_wanted = False
         self._process.kill()
 
     def end(self) -> str:

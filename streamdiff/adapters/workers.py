@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from streamdiff.adapters.worker_process import (
+    DiedStartingError,
     HandlerFactory,
     Result,
     WorkerProcess,
@@ -23,6 +24,10 @@ from streamdiff.model import Reason
 from streamdiff.ports import Failure, Handler, WorkOrder
 
 log = structlog.get_logger()
+
+# Processes that are started for one place until one is ready: more than one may be
+# killed for want of memory that others free a moment later.
+_STARTS = 3
 
 
 class InlineExecutor:
@@ -208,12 +213,31 @@ class _Desk:
 
     def wait_until_ready(self) -> None:
         """Return when the process can take orders."""
-        self.hire().wait_until_ready(self._start_timeout_s)
+        self._ready()
+
+    def _ready(self) -> WorkerProcess:
+        """Return the process once it can take orders; one that was killed is replaced.
+
+        Raises
+        ------
+        StreamError
+            If none gets ready.
+        """
+        for _ in range(_STARTS - 1):
+            try:
+                return self._started()
+            except DiedStartingError as err:
+                log.warning("worker_start_failed", error=str(err))
+        return self._started()
+
+    def _started(self) -> WorkerProcess:
+        process = self.hire()
+        process.wait_until_ready(self._start_timeout_s)
+        return process
 
     def perform(self, order: WorkOrder, timeout_s: float) -> Result:
         """Return what a process makes of an order, or how it ended."""
-        process = self.hire()
-        process.wait_until_ready(self._start_timeout_s)
+        process = self._ready()
         try:
             result = process.perform(order, timeout_s)
         except TimeoutError:

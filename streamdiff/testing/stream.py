@@ -1,10 +1,12 @@
 """Stand-ins for the stream runtime's collaborators, and tiny handlers."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from streamdiff.errors import RetryableError
 from streamdiff.model import Outcome
@@ -159,6 +161,28 @@ def tell_process(order: WorkOrder) -> Finished:  # noqa: ARG001 - the port's
 def fail_to_make_handler() -> Handler:
     """Raise an error instead of returning a handler."""
     raise ValueError("no such plugin")
+
+
+@dataclass(frozen=True, slots=True)
+class DyingFactory:
+    """Makes an `EchoHandler` once this many processes have died of making it.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they leave a file each.
+    deaths : int
+    """
+
+    folder: Path
+    deaths: int
+
+    def __call__(self) -> Handler:
+        """Return the handler, or end the process."""
+        if len(list(self.folder.iterdir())) < self.deaths:
+            (self.folder / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return EchoHandler()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

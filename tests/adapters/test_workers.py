@@ -12,6 +12,7 @@ from streamdiff.errors import StoreUnavailableError, StreamError
 from streamdiff.model import Reason
 from streamdiff.ports import ConsumedRecord, Failure, Finished, WorkOrder
 from streamdiff.testing.stream import (
+    DyingFactory,
     fail_to_make_handler,
     make_echo_handler,
     make_environment_handler,
@@ -121,6 +122,26 @@ def test_a_handler_that_can_not_be_built_is_an_error_at_start():
             pool.start()
     finally:
         pool.close()
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_replaced(tmp_path):
+    pool = WorkerPool(DyingFactory(tmp_path, deaths=1), workers=1)
+    try:
+        pool.start()
+        assert isinstance(ask(pool, b"hello"), Finished)
+    finally:
+        pool.close()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_workers_that_all_die_at_the_start_are_an_error(tmp_path):
+    pool = WorkerPool(DyingFactory(tmp_path, deaths=9), workers=1)
+    try:
+        with pytest.raises(StreamError, match=r"ended by SIGKILL .* while it started"):
+            pool.start()
+    finally:
+        pool.close()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_close_does_not_wait_for_running_work():
