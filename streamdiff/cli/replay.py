@@ -247,6 +247,7 @@ def _run(
         associate = SerialAssociation(
             settings=settings, registry=registry, pinned=pinned
         )
+        associate.check()
     elif pinned:
         raise ConfigError("--catalogue needs [pipeline] associate, which is 'none'")
     with shown_progress(console) as progress:

@@ -5,9 +5,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from streamdiff.adapters.avro.container import read_alerts
 from streamdiff.adapters.event_log import write_log
 from streamdiff.app.topics import Topics
 from streamdiff.cli.program import program
+from streamdiff.errors import ConfigError
 
 TOPICS = Topics("streamdiff.")
 CONFIG = """
@@ -60,6 +62,20 @@ def test_a_replay_is_the_same_as_what_was_sent(night, tmp_path):
     assert "1 processed" in made.output
 
 
+def test_a_replay_that_associates_keeps_its_own_catalogue(night, tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMDIFF__PIPELINE__ASSOCIATE", "nearest")
+    monkeypatch.chdir(tmp_path)
+    made = replay(night, "--out", tmp_path / "again", "--json")
+    n_alerts = json.loads(made.stdout)["replay"]["n_alerts"]
+    (path,) = (tmp_path / "again").glob("*.avro")
+    objects = {a["diaObject"]["diaObjectId"] for a in read_alerts(path)}
+    assert len(objects) == n_alerts > 0
+    assert (tmp_path / "again" / "catalogue.db").is_file()
+    assert not (tmp_path / "streamdiff.db").exists()
+    with pytest.raises(ConfigError, match="there is no such catalogue"):
+        replay(night, "--out", tmp_path, "--catalogue", "sqlite:///none.db")
+
+
 def test_another_threshold_loses_what_is_faint(night, tmp_path):
     made = replay(
         night,
@@ -95,6 +111,7 @@ def test_another_threshold_loses_what_is_faint(night, tmp_path):
         (["--tolerance", "psfFlux"], "psfFlux"),
         (["--to", "kafka"], "brokers"),
         (["--band", "z"], "no visit-ready event"),
+        (["--catalogue", "sqlite:///x.db"], "needs .pipeline. associate"),
     ],
 )
 def test_wrong_usage_is_one_line(night, tmp_path, arguments, told):

@@ -1,5 +1,7 @@
 """A part of a catalogue, as it was before some time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +44,36 @@ def copy_before(
     StoreUnavailableError
         If a database does not answer.
     """
-    source = open_engine(url, timeout_s=60, read_only=True)
-    is_file = source.dialect.name == "sqlite"
-    if is_file and not Path(str(source.url.database)).is_file():
-        raise ConfigError(f"{url}: there is no such catalogue")
+    with opened(url) as here, target.engine.begin() as there:
+        _copy(here, there, event, with_neighbours(pixels))
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Connection]:
+    """Give a connection to a catalogue that reads what is true at its begin.
+
+    Raises
+    ------
+    ConfigError
+        If there is no catalogue, or of another version.
+    StoreUnavailableError
+        If the database does not answer.
+    """
+    engine = open_engine(url, timeout_s=60, read_only=True)
+    shown = engine.url.render_as_string(hide_password=True)
+    is_file = engine.dialect.name == "sqlite"
+    if is_file and not Path(str(engine.url.database)).is_file():
+        raise ConfigError(f"{shown}: there is no such catalogue")
     try:
-        with translated(source), source.connect() as here:
-            if version_of(here) != VERSION:
+        with translated(engine), engine.connect() as connection:
+            if version_of(connection) != VERSION:
                 raise ConfigError(
-                    f"{url}: no catalogue of version {VERSION}; to run the service on "
-                    "it once brings it up to date"
+                    f"{shown}: no catalogue of version {VERSION}; a start of the "
+                    "service brings an older one up to date"
                 )
-            with target.engine.begin() as there:
-                _copy(here, there, event, with_neighbours(pixels))
+            yield connection
     finally:
-        source.dispose()
+        engine.dispose()
 
 
 def _copy(here: Connection, there: Connection, event: VisitReady, pixels: Ids) -> None:

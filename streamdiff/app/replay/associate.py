@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamdiff.adapters.avro.alert import flat_record
 from streamdiff.adapters.avro.container import read_alerts, write_alerts
 from streamdiff.adapters.catalogue import SqlCatalogue
-from streamdiff.adapters.catalogue.pinned import copy_before
+from streamdiff.adapters.catalogue.pinned import copy_before, opened
 from streamdiff.app.output import file_stem
 from streamdiff.app.progress import Progress
 from streamdiff.app.wiring import association
@@ -83,6 +83,18 @@ class SerialAssociation:
                 progress.advance("associated", done)
         finally:
             catalogue.close()
+
+    def check(self) -> None:
+        """Look for the catalogue to begin with, if there is to be one.
+
+        Raises
+        ------
+        ConfigError, StoreUnavailableError
+            If there is none, or it does not answer.
+        """
+        if self.pinned:
+            with opened(self.pinned):
+                pass
 
     def _begun(self, visits: Sequence[VisitReady]) -> SqlCatalogue:
         """Return a new catalogue with what was known before the first visit."""
