@@ -1,12 +1,15 @@
 """`streamdiff replay`: against what was sent, and one configuration against another."""
 
 import json
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
 from streamdiff.adapters.avro.container import read_alerts
 from streamdiff.adapters.event_log import write_log
+from streamdiff.adapters.workers import InlineExecutor
+from streamdiff.app.replay.worker import make_replay_handler
 from streamdiff.app.topics import Topics
 from streamdiff.cli.program import program
 from streamdiff.errors import ConfigError
@@ -62,8 +65,13 @@ def test_a_replay_is_the_same_as_what_was_sent(night, tmp_path):
     assert "1 processed" in made.output
 
 
+def in_this_process(settings):
+    return InlineExecutor(partial(make_replay_handler, settings))
+
+
 def test_a_replay_that_associates_keeps_its_own_catalogue(night, tmp_path, monkeypatch):
     monkeypatch.setenv("STREAMDIFF__PIPELINE__ASSOCIATE", "nearest")
+    monkeypatch.setattr("streamdiff.cli.replay.pool", in_this_process)
     monkeypatch.chdir(tmp_path)
     made = replay(night, "--out", tmp_path / "again", "--json")
     n_alerts = json.loads(made.stdout)["replay"]["n_alerts"]
