@@ -32,7 +32,11 @@ from streamdiff.pipeline.cover import template_on_grid
 from streamdiff.pipeline.exposures import ExposureSource
 from streamdiff.pipeline.gate import ResidualGate
 from streamdiff.pipeline.result import VisitResult
-from streamdiff.pipeline.results import checked_coadd, checked_warp
+from streamdiff.pipeline.results import (
+    checked_coadd,
+    checked_registration,
+    checked_warp,
+)
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.plugins import Registry
 
@@ -88,7 +92,7 @@ class Workbench:
         return compared.run(event, image, cover, calls)
 
     def pair(self, science: Path, template: Path) -> tuple[Exposure, Exposure]:
-        """Return two exposures on the pixels of the first.
+        """Return two exposures on the pixels of the first, registered if configured.
 
         Raises
         ------
@@ -100,9 +104,20 @@ class Workbench:
             exposures.load(self.event(path, lenient=True), calls)
             for path in (science, template)
         )
-        warper = build_chosen(self.settings, self.registry, "warp")
-        on_grid = template_on_grid(sky, image, warper, calls.label("warp"))
-        return image, on_grid.exposure
+        label, warper, registrar = (
+            calls.label("warp"),
+            build_chosen(self.settings, self.registry, "warp"),
+            build_chosen(self.settings, self.registry, "register"),
+        )
+        on_grid = template_on_grid(sky, image, warper, label).exposure
+        if registrar is None:
+            return image, on_grid
+        result = calls("register", registrar.register, image, on_grid)
+        with calls.judging("register") as plugin:
+            found = checked_registration(plugin, result)
+        moved = replace(image, wcs=found.wcs)
+        on_grid = template_on_grid(sky, moved, warper, label).exposure
+        return image, replace(on_grid, wcs=image.wcs)
 
     def problem(self, difference: Difference) -> str:
         """Return why the service would fail a visit with such a difference.
