@@ -7,9 +7,9 @@ from streamdiff.app.alerts.light_curves import dia_object_of
 from streamdiff.app.alerts.reading import Record
 from streamdiff.app.alerts.report import flux_unit, measurements
 from streamdiff.app.alerts.selection import true_flags, without_images
-from streamdiff.app.alerts.triplets import PANELS, decode_cutout
+from streamdiff.app.monitor.cutouts import SHOWN, read_stamp
 from streamdiff.app.monitor.rows import AlertRow, whole_number
-from streamdiff.app.monitor.stamps import SCALES, ZOOMS, Stamp
+from streamdiff.app.monitor.stamps import SCALES, ZOOMS
 from streamdiff.errors import UnreadableImageError
 
 _ZOOM = 6
@@ -45,17 +45,17 @@ def alert_values(record: Record, parameters: Mapping[str, str]) -> dict[str, Any
 
 
 def _stamps(record: Record) -> Iterator[dict[str, Any]]:
-    for name in PANELS:
+    for name in SHOWN:
         try:
-            image = decode_cutout(record.get(f"cutout{name.title()}"))
+            stamp = read_stamp(record, name)
         except UnreadableImageError as err:
             yield {"name": name, "problem": str(err)}
             continue
-        if image is None:
+        if stamp is None:
             yield {"name": name, "problem": "not in the alert"}
             continue
-        ny, nx = image.shape
-        summary = Stamp(image).summary()
+        ny, nx = stamp.image.shape
+        summary = stamp.summary()
         yield {"name": name, "problem": "", "nx": nx, "ny": ny, "summary": summary}
 
 

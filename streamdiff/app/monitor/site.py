@@ -16,8 +16,8 @@ from starlette.routing import Route
 from streamdiff import __version__
 from streamdiff.app.alerts.light_curves import LightCurves, draw_curve
 from streamdiff.app.alerts.report import flux_unit
-from streamdiff.app.alerts.triplets import PANELS, decode_cutout
 from streamdiff.app.monitor.alert_page import alert_values
+from streamdiff.app.monitor.cutouts import SHOWN, read_stamp
 from streamdiff.app.monitor.guard import Guard
 from streamdiff.app.monitor.packets import Packet
 from streamdiff.app.monitor.recent import Recent
@@ -180,16 +180,15 @@ class _Pages:
 
     def _stamp(self, request: Request) -> Stamp:
         panel = request.path_params["panel"]
-        if panel not in PANELS:
+        if panel not in SHOWN:
             raise HTTPException(404)
-        record = self._packet(request).record()
         try:
-            image = decode_cutout(record.get(f"cutout{panel.title()}"))
+            stamp = read_stamp(self._packet(request).record(), panel)
         except UnreadableImageError:
-            image = None
-        if image is None:
+            stamp = None
+        if stamp is None:
             raise HTTPException(404)
-        return Stamp(image)
+        return stamp
 
     def _curve(self, packet: Packet) -> tuple[tuple[Any, ...], str]:
         """Return the light curve that the kept alerts of an object tell."""

@@ -16,6 +16,7 @@ EVERY = (
     f"{ALERT}/packet.avro",
     f"{ALERT}/curve.png",
     f"{ALERT}/science.png",
+    f"{ALERT}/score.png",
     f"{ALERT}/difference.json",
     "/status.json",
     "/alerts.json",
@@ -30,7 +31,7 @@ MISSING = (
     "/alerts/x",
     "/alerts/99999999999999999999999",
     "/alerts/-1/packet.avro",
-    f"{ALERT}/score.png",
+    f"{ALERT}/noise.png",
     f"{ALERT}/nonsense.json",
     "/alerts/1011/curve.png",
     "/static/../site.py",
@@ -202,8 +203,8 @@ def test_a_cutout_that_is_no_image_is_told_of(browse, hostile):
 def test_scale_and_zoom_are_those_of_the_address(pages):
     text = pages.get(f"{ALERT}?scale=minmax&zoom=12").text
 
-    assert text.count("?scale=minmax") == 3
-    assert text.count('width="372"') == 3
+    assert text.count("?scale=minmax") == 4
+    assert text.count('width="372"') == 4
 
 
 def test_the_status_is_json_without_nan(pages):
