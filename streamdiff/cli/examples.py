@@ -91,6 +91,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "streamdiff config check -c streamdiff.toml --all",
             "STREAMDIFF__STREAM__WORKERS=4 streamdiff config check -c streamdiff.toml",
         ),
+        "help": ("streamdiff help reasons", "streamdiff help config check"),
         "config example": ("streamdiff config example > streamdiff.toml",),
     }
 )

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "train-reliability": ("train_reliability", "Train a model of reliability."),
         "doctor": ("doctor", "Check an installation."),
         "config": ("config", "Check a configuration, or print an example."),
+        "help": ("help", "Explain a topic or a command."),
     }
 )
 
