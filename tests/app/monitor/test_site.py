@@ -132,6 +132,14 @@ def test_the_overview_tells_outcomes_by_reason(pages):
     assert 'title="detector 3: failed timeout, 7 alerts"' in text
 
 
+def test_alerts_alone_tell_no_rates(browse, make_recent, records):
+    text = browse(make_recent(records)).get("/").text
+
+    assert "12 alerts. Rates, latency and outcomes are in event logs" in text
+    assert "Waiting" not in text
+    assert "alerts of detector 3" in text
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
