@@ -4,12 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
+import click
 import kubernetes_validate
 import pytest
 
 from streamdiff.app.topics import Topics
+from streamdiff.cli.program import program
 from streamdiff.config import Settings, load
 
 
@@ -66,17 +69,31 @@ def test_the_dockerfile_follows_its_linter(deploy):
     assert code == 0, told
 
 
-def test_the_systemd_unit_is_valid(deploy, tmp_path):
-    program = shutil.which("systemd-analyze")
-    if program is None:
+@pytest.mark.parametrize("name", ["streamdiff.service", "streamdiff-monitor.service"])
+def test_a_systemd_unit_is_valid(deploy, tmp_path, name):
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
         pytest.skip("no systemd-analyze on this machine")
-    unit = tmp_path / "streamdiff.service"
-    text = (deploy / "streamdiff.service").read_text()
+    unit = tmp_path / name
+    text = (deploy / name).read_text()
     unit.write_text(
         text.replace("/opt/streamdiff/bin/streamdiff", shutil.which("true"))
     )
-    code, told = run(program, "verify", unit)
+    code, told = run(analyze, "verify", unit)
     assert (code, told) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["streamdiff.service", "streamdiff-monitor.service"])
+def test_a_systemd_unit_calls_a_command_that_there_is(deploy, name):
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(deploy / name)
+    _, command, *arguments = unit["Service"]["ExecStart"].split()
+    known = program.get_command(click.Context(program), command)
+    given, rest, _ = known.make_parser(click.Context(known)).parse_args(arguments)
+    assert rest == []
+    assert given["path"] == "/etc/streamdiff/streamdiff.toml"
+    assert unit["Service"]["DynamicUser"] == "yes"
 
 
 def test_the_configuration_is_one_and_differs_from_the_defaults_by_intention(settings):
