@@ -1,6 +1,6 @@
 """Simulated fields to learn from: what changed on them, and what did not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,8 +26,11 @@ from streamdiff.testing import (
 )
 
 NOISE = 10.0
-# Fractions of the fields that have one.
-STREAKS, GHOSTS = 0.15, 0.3
+# Fractions of the fields that have one, or a row of another level.
+STREAKS, GHOSTS, ROWS = 0.15, 0.3, 0.3
+# Flat fields and detectors that are not linear change the flux of a star by so much
+# at most, rms: what that leaves of bright stars looks like a change of them.
+FLUX_SCATTER = 0.03
 CAMERA = Camera(gain=1.5, saturation=6e4, edge=8)
 
 
@@ -94,14 +97,9 @@ class TrainingField:
         changes: list[Source] = [
             PointSource(float(x), float(y), self._draw_flux(rng)) for x, y in flares
         ]
-        stars = [
-            s
-            for s in self.sky.sources
-            if isinstance(s, PointSource) and s.flux > 20 * self._flux_error
-        ]
-        for i in rng.permutation(len(stars))[: self.variables]:
+        for star in self._variable_stars:
             size = rng.uniform(0.1, 1.0) * rng.choice([-1, 1])
-            changes.append(PointSource(stars[i].x, stars[i].y, size * stars[i].flux))
+            changes.append(replace(star, flux=size * star.flux))
         for x, y in spots[self.transients :]:
             length, angle = rng.uniform(1, 8), rng.uniform(0, 180)
             changes.append(
@@ -112,7 +110,7 @@ class TrainingField:
     def science(self) -> Exposure:
         """Return the science exposure, its PSF unknown."""
         rng = self._rng(3)
-        return self.sky.add(*self.changes).observe(
+        return self.sky.add(*self.changes, *self._flux_errors).observe(
             profile=self.science_profile,
             noise=NOISE,
             seed=self.seed,
@@ -157,9 +155,30 @@ class TrainingField:
         rng = self._rng(5)
         return Displacement(
             rms=float(rng.uniform(0, 0.3)),
-            jitter=float(rng.uniform(0, 0.05)),
+            jitter=float(rng.uniform(0, 0.1)),
             seed=self.seed,
         )
+
+    @cached_property
+    def _bright_stars(self) -> list[PointSource]:
+        stars = [s for s in self.sky.sources if isinstance(s, PointSource)]
+        return [s for s in stars if s.flux > 20 * self._flux_error]
+
+    @cached_property
+    def _variable_stars(self) -> list[PointSource]:
+        order = self._rng(8).permutation(len(self._bright_stars))[: self.variables]
+        return [self._bright_stars[i] for i in order]
+
+    @property
+    def _flux_errors(self) -> list[PointSource]:
+        """Return what the detector adds to the light of stars that do not vary."""
+        rng = self._rng(9)
+        scatter = rng.uniform(0, FLUX_SCATTER)
+        return [
+            replace(star, flux=float(scatter * rng.standard_normal()) * star.flux)
+            for star in self._bright_stars
+            if star not in self._variable_stars
+        ]
 
     @property
     def _crowding(self) -> float:
@@ -180,13 +199,20 @@ class TrainingField:
         rng = self._rng(6)
         ny, nx = self.shape
         artifacts: list[Artifact] = [
-            SkyGradient(level=float(rng.normal(0, 3)), slope_x=float(rng.normal(0, 3))),
+            SkyGradient(
+                level=float(rng.normal(0, 3)),
+                slope_x=float(rng.normal(0, 6)),
+                slope_y=float(rng.normal(0, 6)),
+            ),
             CosmicRays(n=30, length=float(rng.uniform(1, 10))),
         ]
         if rng.uniform() < STREAKS:
             x, y, angle = rng.uniform(0, (nx, ny, 180))
             flux = float(10 ** rng.uniform(2, 3.5))
             artifacts.append(Streak(x=x, y=y, angle=angle, flux=flux))
+        if rng.uniform() < ROWS:
+            flux = float(10 ** rng.uniform(1, 2))
+            artifacts.append(Streak(x=0, y=rng.uniform(0, ny), angle=0.0, flux=flux))
         if rng.uniform() < GHOSTS:
             x, y = rng.uniform(0, (nx, ny))
             artifacts.append(Ghost(x=x, y=y, radius=float(rng.uniform(10, 60))))

@@ -46,6 +46,7 @@ _PLAIN_FINDER = {
     "wing_growth": 0,
     "relative_noise": 0,
 }
+_ANYTHING = 1e6
 # A kernel of few stars is quick, and leaves something to learn from.
 _QUICK_MATCH = {"max_stars": 50, "kernel_order": 1}
 
@@ -182,6 +183,12 @@ def training_settings() -> Settings:
     return from_tree(
         {
             "store": {"uri": "file:///"},
+            # What a bad match leaves of stars is what there is to learn from most.
+            "pipeline": {
+                "max_residual_mean": _ANYTHING,
+                "max_residual_stdev": _ANYTHING,
+                "mask_cosmic_rays": False,
+            },
             "plugins": {
                 "find": {"score_peaks": _PLAIN_FINDER},
                 "subtract": {"al": _QUICK_MATCH},

@@ -21,8 +21,8 @@ PHASE = "fields"
 
 @click.command("train-reliability")
 @click.option("-o", "--output", type=ReadPath, required=True, help="Model, an npz.")
-@click.option("--fields", default=26, type=click.IntRange(1), help="To learn from.")
-@click.option("--held-out", default=9, type=click.IntRange(1), help="To judge by.")
+@click.option("--fields", default=60, type=click.IntRange(1), help="To learn from.")
+@click.option("--held-out", default=12, type=click.IntRange(1), help="To judge by.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Of simulated fields.")
 @click.option("--processes", default=1, type=click.IntRange(1), help="At once.")
 @click.option("--name", default=__version__, help="Version of the model.")
