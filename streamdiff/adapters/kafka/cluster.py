@@ -8,6 +8,8 @@ from streamdiff.adapters.kafka.errors import HOPELESS
 from streamdiff.adapters.kafka.transport import KafkaTransport
 
 _ANSWER_S = 15.0
+# An error may be heard a moment after the answer has failed to come.
+_HEARINGS, _HEARING_S = 10, 0.1
 
 
 def cluster_problems(transport: KafkaTransport, topics: Iterable[str]) -> list[str]:
@@ -40,9 +42,12 @@ def broker_problem(client: ck.Producer, heard: Sequence[ck.KafkaError] = ()) -> 
     try:
         client.list_topics(timeout=_ANSWER_S)
     except ck.KafkaException as err:
-        client.poll(0)  # hands out what was heard meanwhile
-        refused = [error for error in heard if error.code() in HOPELESS]
-        return str(refused[0].str()) if refused else _told(err.args[0])
+        for _ in range(_HEARINGS):
+            client.poll(_HEARING_S)  # hands out what was heard meanwhile
+            for error in heard:
+                if error.code() in HOPELESS:
+                    return str(error.str())
+        return _told(err.args[0])
     return ""
 
 
