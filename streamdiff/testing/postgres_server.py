@@ -24,6 +24,7 @@ _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_wal_size = 2GB
+wal_compression = on
 """
 
 
