@@ -15,7 +15,8 @@ from pathlib import Path
 
 from streamdiff.plugins import discover
 
-# A plugin of pytest: tests that name what is gone in their code or parameters.
+# A plugin of pytest: tests that name what is gone in their code or parameters, or in
+# what they use of their module.
 LEAVE_OUT = """
 import inspect
 import re
@@ -25,10 +26,25 @@ import pytest
 NAMED = re.compile(r"\\b(" + "|".join({names!r}) + r")\\b")
 
 
+def is_about(function, seen):
+    seen.add(function)
+    if NAMED.search(inspect.getsource(function)):
+        return True
+    code = function.__code__
+    for name in (*code.co_names, *code.co_varnames[: code.co_argcount]):
+        used = function.__globals__.get(name)
+        used = getattr(used, "__wrapped__", used)
+        if isinstance(used, str | dict | list | tuple) and NAMED.search(repr(used)):
+            return True
+        ours = inspect.isfunction(used) and used.__module__ == function.__module__
+        if ours and used not in seen and is_about(used, seen):
+            return True
+    return False
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        code = inspect.getsource(item.function)
-        if NAMED.search(item.name) or NAMED.search(code):
+        if NAMED.search(item.name) or is_about(item.function, set()):
             item.add_marker(pytest.mark.skip(reason="it is about the plugin"))
 """
 
