@@ -420,9 +420,9 @@ def test_reliability_keeps_the_event_and_drops_residuals(
     assert min(event) > 0.9, sorted(event)
     variable = varies(template, differences, others)
     residuals = np.array([source["reliability"] for source in others])[~variable]
-    # What the finder lets through is the hard part of them; of some twenty, a fraction
-    # is known to 0.1.
-    assert (residuals < 0.5).mean() >= 0.7, np.sort(residuals)
+    # What the finder lets through is the hard part of them: 17 of 21 fall below, and
+    # one more or less is rounding.
+    assert (residuals < 0.5).mean() >= 0.75, np.sort(residuals)
 
 
 def test_few_alerts_are_false(results, light_curve, work):
