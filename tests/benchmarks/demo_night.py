@@ -133,7 +133,7 @@ def main() -> int:
         # each partition of the embedded broker holds 5 MiB
         partitions[topics_of(settings).alerts(0, "")] = 64
         embedded = stack.enter_context(EmbeddedBroker(partitions))
-        kafka = stack.enter_context(KafkaBroker(work / "broker"))
+        kafka = stack.enter_context(KafkaBroker(work))
         create(kafka.bootstrap, partitions)
         nights = {
             "embedded": (settings, embedded.transport()),
