@@ -74,7 +74,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "streamdiff monitor demo-output",
             "streamdiff monitor -c streamdiff.toml --port 9000",
         ),
-        "plugins list": ("streamdiff plugins list --json",),
+        "plugins list": ("streamdiff plugins list --all --json",),
         "plugins show": ("streamdiff plugins show al --kind subtract",),
         "plugins guide": ("streamdiff plugins guide subtract",),
         "plugins new": ("streamdiff plugins new subtract mine streamdiff-mine",),

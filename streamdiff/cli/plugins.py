@@ -56,15 +56,17 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--all", "everything", is_flag=True, help="Event decoders, too.")
 @json_option
-def list_plugins(*, as_json: bool) -> None:
-    """List all plugins, and the packages that could not be loaded."""
+def list_plugins(*, everything: bool, as_json: bool) -> None:
+    """List the plugins of [pipeline], and the packages that could not be loaded."""
     registry = find_plugins()
+    plugins = [p for p in _ordered(registry) if everything or p.kind != "decode"]
     if as_json:
-        click.echo(json.dumps([_row(p) for p in _ordered(registry)], indent=1))
+        click.echo(json.dumps([_row(p) for p in plugins], indent=1))
     else:
         table = Table("kind", "name", "distribution", "version", box=None)
-        for plugin in _ordered(registry):
+        for plugin in plugins:
             table.add_row(*_row(plugin).values())
         Console().print(table)
     for broken in registry.broken:

@@ -85,3 +85,11 @@ def test_what_can_not_be_checked_or_compared_is_an_error_of_one_line(
     assert end.code == 2
     assert told in end.err
     assert "Traceback" not in end.err
+
+
+def test_event_decoders_are_listed_with_all(run):
+    kinds = [
+        {row["kind"] for row in json.loads(run("plugins", "list", "--json", *more).out)}
+        for more in ([], ["--all"])
+    ]
+    assert kinds[1] - kinds[0] == {"decode"}
