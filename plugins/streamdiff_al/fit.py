@@ -96,7 +96,7 @@ class SpatialModel:
         parts = zip(cutouts, variances, strict=True)
         return self.summed([self.sums(*part) for part in parts], overlaps)
 
-    def sums(self, cutout: Cutout, variance: NDArray[np.float64]) -> "Sums":
+    def sums(self, cutout: Cutout, variance: NDArray[np.float64]) -> Sums:
         """Return what a candidate adds to the normal equations.
 
         Parameters
@@ -131,7 +131,7 @@ class SpatialModel:
         )
 
     def summed(
-        self, sums: Sequence["Sums"], overlaps: NDArray[np.float64]
+        self, sums: Sequence[Sums], overlaps: NDArray[np.float64]
     ) -> NormalEquations:
         """Return the normal equations of candidates.
 
@@ -190,7 +190,7 @@ class SpatialModel:
         return image + np.tensordot(background, cutout.terms[: len(background)], 1)
 
     def _of_planes(
-        self, sums: Sequence["Sums"]
+        self, sums: Sequence[Sums]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return matrix and vector of candidates whose sums are those of planes."""
         matrix, vector = expanded(

@@ -13,3 +13,13 @@ class Progress(Protocol):
     def advance(self, phase: str, done: int) -> None:
         """Tell how many steps are done."""
         ...
+
+
+class Silent:
+    """A `Progress` that shows nothing."""
+
+    def begin(self, phase: str, total: int) -> None:
+        """Show nothing."""
+
+    def advance(self, phase: str, done: int) -> None:
+        """Show nothing."""

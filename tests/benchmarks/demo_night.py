@@ -27,6 +27,7 @@ from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.files import template_update, write_exposures
 from streamdiff.app.demo.run import demo_settings, running_service, send_events
 from streamdiff.app.environment import find_plugins
+from streamdiff.app.progress import Silent
 from streamdiff.app.recording import record, recorded_topics
 from streamdiff.app.replay.events import EventLog, Selection
 from streamdiff.app.replay.run import pool, replay_settings, run_replay
@@ -40,14 +41,6 @@ from streamdiff.testing.kafka_broker import KafkaBroker
 
 SURVEY = Survey()
 PATIENCE_S = 1200
-
-
-class Silent:
-    def begin(self, phase, total):
-        pass
-
-    def advance(self, phase, done):
-        pass
 
 
 def on_kafka(settings: Settings, brokers: str) -> Settings:

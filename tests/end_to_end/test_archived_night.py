@@ -17,6 +17,7 @@ from streamdiff.app.decoding import Decoding
 from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.run import running_service, send_events
 from streamdiff.app.environment import find_plugins
+from streamdiff.app.progress import Silent
 from streamdiff.app.recording import record, recorded_topics
 from streamdiff.app.replay.events import EventLog, Selection
 from streamdiff.app.replay.run import replay_settings, run_replay
@@ -26,14 +27,6 @@ from streamdiff.app.topics import topics_of
 
 N_VISITS = 3
 PATIENCE_S = 240
-
-
-class Silent:
-    def begin(self, phase, total):
-        pass
-
-    def advance(self, phase, done):
-        pass
 
 
 @pytest.fixture(

@@ -14,6 +14,7 @@ from streamdiff.app.alerts.light_curves import LightCurves
 from streamdiff.app.alerts.reading import AlertFiles
 from streamdiff.app.decoding import Decoding
 from streamdiff.app.environment import find_plugins
+from streamdiff.app.progress import Silent
 from streamdiff.app.replay.associate import SerialAssociation
 from streamdiff.app.replay.events import EventLog, Selection
 from streamdiff.app.replay.run import pool, replay_settings, run_replay
@@ -22,14 +23,6 @@ from streamdiff.app.topics import Topics
 
 TOPICS = Topics("streamdiff.")
 N_VISITS = 3
-
-
-class Silent:
-    def begin(self, phase, total):
-        pass
-
-    def advance(self, phase, done):
-        pass
 
 
 @pytest.fixture(scope="module")

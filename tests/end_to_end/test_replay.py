@@ -13,6 +13,7 @@ from streamdiff.adapters.avro.events import encode_event
 from streamdiff.adapters.event_log import read_log, write_log
 from streamdiff.adapters.workers import InlineExecutor
 from streamdiff.app.decoding import Decoding
+from streamdiff.app.progress import Silent
 from streamdiff.app.replay.completeness import (
     completeness,
     completeness_picture,
@@ -30,14 +31,6 @@ from streamdiff.ports import ConsumedRecord
 
 TOPICS = Topics("streamdiff.")
 N_VISITS = 4
-
-
-class Silent:
-    def begin(self, phase, total):
-        pass
-
-    def advance(self, phase, done):
-        pass
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A short text that is the same exactly where two values are."""
+"""Whether two values are the same: bit for bit, or but for rounding."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
