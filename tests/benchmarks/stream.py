@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 
 from consumers import Consumers
 from run import write_config
-from verdict import Progress, read
+from verdict import Progress, open_reader
 from world import TOPICS, answers, build, create_topics
 
 from streamdiff.adapters.avro.events import encode_event, message_key
@@ -164,29 +165,57 @@ def throughput(bench: Bench, seconds: float) -> dict:
     }
 
 
+class Arrivals:
+    """When alerts could be read by somebody who reads what is committed.
+
+    Parameters
+    ----------
+    brokers : str
+    """
+
+    def __init__(self, brokers: str) -> None:
+        self.last: dict[str, float] = {}
+        self._reader = open_reader(brokers, TOPICS.alerts(0, ""))
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._reader.close()
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            message = self._reader.poll(0.1)
+            if message is not None and message.error() is None:
+                event_id = dict(message.headers())["streamdiff.event_id"].decode()
+                self.last[event_id] = time.monotonic()
+
+
 def latency(bench: Bench, seconds: float) -> dict:
-    """Return percentiles of the time from publication to alert at half load [s]."""
+    """Return percentiles of the time from publication to alert at half load [s].
+
+    The time of a visit is that at which the last of its alerts could be read.
+    """
     bench.start()
+    arrivals = Arrivals(bench.brokers)
     began = time.monotonic()
     bench.publish(60)
     bench.wait(0)
     rate = 0.5 * 60 / (time.monotonic() - began)
-    first = bench.published
+    published = {}
+    began = time.monotonic()
     for number in range(int(seconds * rate)):
-        due = began + (number + 1) / rate
+        time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        published[f"visit-{bench.published + 1}"] = time.monotonic()
         bench.publish(1)
-        time.sleep(max(0.0, due - time.monotonic()) if number else 1 / rate)
-        began = time.monotonic() - (number + 1) / rate
     bench.wait(0)
-    published = {
-        (r.partition, r.key, r.offset): r.timestamp_ms
-        for r in read(bench.brokers, TOPICS.visit_ready)
-    }
-    times = sorted(published.values())[first:]
-    reports = sorted(
-        r.timestamp_ms for r in read(bench.brokers, TOPICS.visit_processed)
-    )[first:]
-    waits = (np.array(reports) - np.array(times)) / 1000
+    deadline = time.monotonic() + 30
+    while published.keys() - arrivals.last.keys() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    arrivals.close()
+    waits = [arrivals.last[event] - at for event, at in published.items()]
     percentiles = np.percentile(waits, [50, 90, 99])
     names = ("p50_s", "p90_s", "p99_s")
     return {

@@ -12,8 +12,8 @@ from streamdiff.ports import ConsumedRecord
 _PREFIX = "streamdiff.dlq."
 
 
-def read(brokers: str, topic: str) -> list[ConsumedRecord]:
-    """Return all committed records of a topic, partition by partition."""
+def open_reader(brokers: str, topic: str) -> ck.Consumer:
+    """Return a reader of what is committed, at the beginning of all partitions."""
     reader = ck.Consumer(
         {
             "bootstrap.servers": brokers,
@@ -24,6 +24,12 @@ def read(brokers: str, topic: str) -> list[ConsumedRecord]:
         }
     )
     reader.assign([ck.TopicPartition(topic, n, 0) for n in range(PARTITIONS)])
+    return reader
+
+
+def read(brokers: str, topic: str) -> list[ConsumedRecord]:
+    """Return all committed records of a topic, partition by partition."""
+    reader = open_reader(brokers, topic)
     records, ends = [], set()
     while len(ends) < PARTITIONS:
         message = reader.poll(60)
