@@ -4,10 +4,16 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
 from typing import Protocol
 
 import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+)
 
 from streamdiff.errors import RetryableError, UnprocessableError
 from streamdiff.metrics import Metrics
@@ -154,33 +160,37 @@ class Emitter:
             replies.broken(error)
 
     def _send(self, outbox: Outbox, unit: Unit, replies: Replies) -> None:
-        for attempt in count(1):
-            if self._given_up.is_set() or unit.lane.closed:
-                return
-            try:
-                outbox.send(unit)
-            except RetryableError as error:
-                self._wait(unit, attempt, error)
-            except UnprocessableError as error:
-                replies.refused(unit, error)
-                return
-            else:
-                self._count(unit)
-                replies.sent(unit)
-                return
+        try:
+            for attempt in self._attempts(unit):
+                with attempt:
+                    if self._given_up.is_set() or unit.lane.closed:
+                        return
+                    outbox.send(unit)
+        except UnprocessableError as error:
+            replies.refused(unit, error)
+        else:
+            self._count(unit)
+            replies.sent(unit)
 
-    def _wait(self, unit: Unit, attempt: int, error: RetryableError) -> None:
-        delay_s = self._backoff.delay_s(attempt)
+    def _attempts(self, unit: Unit) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(RetryableError),
+            wait=lambda state: self._backoff.delay_s(state.attempt_number),
+            sleep=sleep_using_event(self._given_up),
+            before_sleep=partial(self._tell, unit),
+        )
+
+    def _tell(self, unit: Unit, state: RetryCallState) -> None:
         self._metrics.send_failures.inc()
+        error = state.outcome.exception() if state.outcome else None
         log.warning(
             "send_failed",
             topic=unit.lane.partition.topic,
             partition=unit.lane.partition.partition,
-            send_attempt=attempt,
+            send_attempt=state.attempt_number,
             error=str(error),
-            retry_in_s=round(delay_s, 3),
+            retry_in_s=round(state.upcoming_sleep, 3),
         )
-        self._given_up.wait(delay_s)
 
     def _count(self, unit: Unit) -> None:
         for record in unit.records:
