@@ -2,7 +2,8 @@
 
 ``python tests/without_plugin.py zogy [arguments of pytest]``: without arguments, all
 tests. The folder of the plugin, its entry point and its own tests are gone; what
-imports it, or is configured to use it, is left out and told.
+imports it, or is configured to use it, is left out and told: also what finds out on
+its way, for the plugin is one of the defaults, that ``there is no plugin`` of the name.
 """
 
 import re
@@ -15,15 +16,30 @@ from pathlib import Path
 
 from streamdiff.plugins import discover
 
-# A plugin of pytest: tests that name what is gone in their code or parameters, or in
-# what they use of their module.
+# A plugin of pytest: leaves out tests that name what is gone in their code or
+# parameters, or in what they use of their module; and those that fail after it was
+# looked for, in their process or, as the error tells, in another.
 LEAVE_OUT = """
 import inspect
 import re
 
 import pytest
 
-NAMED = re.compile(r"\\b(" + "|".join({names!r}) + r")\\b")
+from streamdiff.plugins import Registry
+
+NAMES = {names!r}
+NAMED = re.compile(r"\\b(" + "|".join(NAMES) + r")\\b")
+WANTED = re.compile(r"there is no plugin \\W{{1,3}}(" + "|".join(NAMES) + r")\\b")
+looked_for = set()
+get = Registry.get
+
+
+def get_and_note(registry, kind, name):
+    looked_for.add(name)
+    return get(registry, kind, name)
+
+
+Registry.get = get_and_note
 
 
 def is_about(function, seen):
@@ -46,6 +62,31 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if NAMED.search(item.name) or is_about(item.function, set()):
             item.add_marker(pytest.mark.skip(reason="it is about the plugin"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    looked_for.clear()
+    return (yield)
+
+
+def leave_out(report):
+    told = [report.longreprtext, *(text for _, text in report.sections)]
+    wanted = looked_for.intersection(NAMES) or any(map(WANTED.search, told))
+    if report.failed and wanted:
+        report.outcome = "skipped"
+        report.longrepr = (report.nodeid, 0, "Skipped: it uses the plugin")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    return leave_out((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return leave_out((yield))
 """
 
 CHECKOUT = Path(__file__).parents[1]
