@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 
 @compiled
@@ -80,7 +80,7 @@ def clipped_means(
                 planes[1, y, x] = 0
 
 
-@compiled
+@inlined
 def _median(values: NDArray[np.float32], size: int) -> np.float32:
     """Return the median of the first values, which it puts into another order."""
     upper = _select(values, size, size // 2)
@@ -93,7 +93,7 @@ def _median(values: NDArray[np.float32], size: int) -> np.float32:
     return middle
 
 
-@compiled
+@inlined
 def _select(values: NDArray[np.float32], size: int, rank: int) -> np.float32:
     """Return the value of a rank, from 0; none before it is larger afterwards."""
     first, last = 0, size - 1

@@ -6,7 +6,7 @@ Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, Eqs. 30-33.
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 
 def corrected_significance(
@@ -83,14 +83,14 @@ def _divide(
             out[y, x] = score[y, x] / np.sqrt(total[x]) if known else zero
 
 
-@compiled
+@inlined
 def _surround(row: NDArray[np.float32], surrounded: NDArray[np.float32]) -> None:
     surrounded[2:-2] = row
     surrounded[:2] = row[0]
     surrounded[-2:] = row[-1]
 
 
-@compiled
+@inlined
 def _derive(rows: NDArray[np.float32], y: int, out: NDArray[np.float32]) -> None:
     """Fill in d/dx, d/dy, and the derivatives by xx, yy and xy on row y."""
     # Differences of fourth order, but for the last: the score is well sampled.
@@ -113,7 +113,7 @@ def _derive(rows: NDArray[np.float32], y: int, out: NDArray[np.float32]) -> None
         out[4, x] = cross * (u[x + 3] - u[x + 1] - d[x + 3] + d[x + 1])
 
 
-@compiled
+@inlined
 def _add_shifts(
     a: NDArray[np.float32],
     b: NDArray[np.float32],

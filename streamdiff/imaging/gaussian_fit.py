@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 # Each iteration halves the distance to the fixed point, for a Gaussian: what is left
 # is as large as the last change, over the sum of both moments.
@@ -53,7 +53,7 @@ def fit_gaussians(
         found[i, 6] = max(total / max(error, _TINY), 0.0)
 
 
-@compiled
+@inlined
 def _mirror(
     plane: NDArray[Any], usable: NDArray[np.bool_], filled: NDArray[np.float64]
 ) -> None:
@@ -68,7 +68,7 @@ def _mirror(
                 filled[y, x] = plane[last - y, last - x]
 
 
-@compiled
+@inlined
 def _sums(values: NDArray[np.float64], shape: _Shape) -> _Sums:
     """Return the sums of 1, u, v, u**2, uv and v**2, under the Gaussian of a shape."""
     total = of_u = of_v = of_uu = of_uv = of_vv = 0.0
@@ -93,7 +93,7 @@ def _sums(values: NDArray[np.float64], shape: _Shape) -> _Sums:
     return total, of_u, of_v, of_uu, of_uv, of_vv
 
 
-@compiled
+@inlined
 def _fill_weights(dv: float, shape: _Shape, weights: NDArray[np.float64]) -> None:
     """Fill in a row, so far from the middle, of the Gaussian of a shape.
 
@@ -119,7 +119,7 @@ def _fill_weights(dv: float, shape: _Shape, weights: NDArray[np.float64]) -> Non
         ratio *= factor
 
 
-@compiled
+@inlined
 def _noise(noise: NDArray[np.float64], shape: _Shape) -> float:
     """Return the variance of the sum under the Gaussian of a shape."""
     cx, cy, xx, xy, yy = shape
@@ -127,7 +127,7 @@ def _noise(noise: NDArray[np.float64], shape: _Shape) -> float:
     return _sums(noise, (cx, cy, xx / 2, xy / 2, yy / 2))[0]
 
 
-@compiled
+@inlined
 def _refined(sums: _Sums, shape: _Shape, radius: int) -> _Shape:
     """Return the next x, y, xx, xy and yy."""
     scale = 1 / sums[0] if sums[0] > 0 else 0.0

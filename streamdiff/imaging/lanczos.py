@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import inlined
 from streamdiff.model.planes import read_only
 
 # Phases of the tabulated kernel. Linear interpolation between them errs by
@@ -41,7 +41,7 @@ def weight_table(order: int) -> NDArray[np.float32]:
     return read_only(np.asarray(weights / total, np.float32))
 
 
-@compiled
+@inlined
 def weigh(
     table: NDArray[np.float32],
     fraction: float,

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 
 @compiled
@@ -77,14 +77,14 @@ def find_peaks(
     return found
 
 
-@compiled
+@inlined
 def _mirrored(i: int, n: int) -> int:
     """Return where an index is on an axis that goes on as its mirror image."""
     i %= 2 * n
     return min(i, 2 * n - 1 - i)
 
 
-@compiled
+@inlined
 def _surround(
     row: NDArray[np.float32], surrounded: NDArray[np.float32], margin: int
 ) -> None:
@@ -95,7 +95,7 @@ def _surround(
         surrounded[margin + width + k] = row[_mirrored(width + k, width)]
 
 
-@compiled
+@inlined
 def _surround_sums(sums: NDArray[np.float64], margin: int, width: int) -> None:
     for k in range(margin):
         sums[k] = sums[margin + _mirrored(k - margin, width)]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.lanczos import lanczos, weigh, weight_table
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.model import MaskPlane
@@ -227,7 +227,7 @@ def _lanczos(
             out_factor[row, column] = local * folded / (area * squares)
 
 
-@compiled
+@inlined
 def _whole_sum(
     image: Plane,
     variance: Plane,
@@ -251,7 +251,7 @@ def _whole_sum(
     return flux, noise, sx * sy
 
 
-@compiled
+@inlined
 def _partial_sum(
     image: Plane,
     variance: Plane,
@@ -284,7 +284,7 @@ def _partial_sum(
     return flux / kept, noise / (kept * kept), squares / (kept * kept)
 
 
-@compiled
+@inlined
 def _nearby_bits(mask: Bits, x: float, y: float) -> int:
     """Return the bits of the up to four pixels around a position."""
     height, width = mask.shape

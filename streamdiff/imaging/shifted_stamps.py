@@ -5,7 +5,7 @@ from math import cos, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 # Closer to 0 than this, derivatives of sinc are series: rounding would tell.
 _SERIES = 1e-3
@@ -68,7 +68,7 @@ def _fill_matrices(
                     matrices[i, k, row, column] = profile[k, row - column + size - 1]
 
 
-@compiled
+@inlined
 def _fill_profiles(shift: float, sign: float, profiles: NDArray[np.float64]) -> None:
     """Fill in sinc and its first two derivatives, from 1 - size to size - 1."""
     n = profiles.shape[1]

@@ -20,7 +20,7 @@ from streamdiff.testing.contract.check import (
     checks_of,
     require,
 )
-from streamdiff.testing.contract.fingerprint import agree, fingerprint
+from streamdiff.testing.contract.fingerprint import fingerprint
 from streamdiff.testing.contract.kind import Kind, call
 from streamdiff.testing.contract.kinds import KINDS, kind_of
 from streamdiff.testing.contract.remember import forget
@@ -108,18 +108,15 @@ def it_can_be_pickled(subject: Subject) -> None:
 
 
 def another_process_gives_the_same(subject: Subject) -> None:
-    """Require the same, but for rounding, where hashes, caches, memory are others."""
+    """Require the same bits where hashes, caches and memory are others."""
     _copy(subject)
     kind = kind_of(subject)
     case = next(iter(kind.cases()))
-    here = _calls(subject)[case]
-    if here.fingerprint == subject.elsewhere(_digest, subject.built, kind.name, case):
-        return
-    # What a process has loaded may change how it rounds, inputs included.
-    there = subject.elsewhere(_result, subject.built, kind.name, here.arguments)
+    here = _calls(subject)[case].fingerprint
+    there = subject.elsewhere(_digest, subject.built, kind.name, case)
     require(
-        agree(here.result, there),
-        expected="the same result, but for rounding, in another process",
+        here == there,
+        expected="the same result, bit for bit, in another process",
         got="another one: does it depend on the order of a set, or on a cache?",
         read=_PURE,
     )
@@ -254,13 +251,8 @@ def _copy(subject: Subject) -> Any:  # noqa: ANN401
 
 def _digest(built: Any, kind: str, case: str) -> str:  # noqa: ANN401
     """Return what comes of a case in this process; its inputs are made here."""
-    return fingerprint(_result(built, kind, KINDS[kind].cases()[case]))
-
-
-def _result(built: Any, kind: str, arguments: Arguments) -> Any:  # noqa: ANN401
-    """Return what comes of inputs in this process."""
     known = KINDS[kind]
-    return call(built, known.method, arguments, known.read)
+    return fingerprint(call(built, known.method, known.cases()[case], known.read))
 
 
 def _open_files() -> int:

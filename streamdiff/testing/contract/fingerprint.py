@@ -11,9 +11,6 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-# Of numbers in single precision, after some steps.
-_ROUNDING = 1e-5
-
 
 def fingerprint(value: object) -> str:
     """Return the digest of all that a value is made of, arrays bit for bit."""
@@ -21,35 +18,6 @@ def fingerprint(value: object) -> str:
     for part in _parts(value):
         digest.update(part)
     return digest.hexdigest()
-
-
-def agree(one: Any, other: Any) -> bool:  # noqa: ANN401 (any result)
-    """Return whether two values are the same but for rounding."""
-    if type(one) is not type(other):
-        return False
-    match one:
-        case np.ndarray() | np.generic() | float() if np.asarray(one).dtype.kind == "f":
-            return _close(np.asarray(one), np.asarray(other))
-        case Mapping():
-            return one.keys() == other.keys() and all(
-                agree(one[key], other[key]) for key in one
-            )
-        case list() | tuple():
-            return len(one) == len(other) and all(map(agree, one, other))
-        case _ if is_dataclass(one) and not isinstance(one, type):
-            return all(
-                agree(getattr(one, field.name), getattr(other, field.name))
-                for field in fields(one)
-            )
-    return fingerprint(one) == fingerprint(other)
-
-
-def _close(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    largest = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
-    limits = {"rtol": _ROUNDING, "atol": _ROUNDING * largest}
-    return one.shape == other.shape and np.allclose(
-        one, other, **limits, equal_nan=True
-    )
 
 
 def _parts(value: object) -> Iterator[bytes]:
