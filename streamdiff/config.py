@@ -57,6 +57,9 @@ class StreamSettings(Table):
         description="exactly_once (on Kafka; others repeat at times) | at_least_once",
     )
     workers: Count = Field(2, description="visits in work at the same time")
+    threads: Count = Field(
+        1, description="threads of one visit: its images are large, or workers few"
+    )
     only: Literal["all", "visits", "templates"] = Field(
         "all", description="all | visits | templates"
     )

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
 
+import scipy.fft
 import structlog
 
 from streamdiff.errors import StreamError
@@ -23,13 +24,13 @@ log = structlog.get_logger()
 Result = Finished | Failure
 HandlerFactory = Callable[[], Handler]
 
-# Several threads in each of several processes only get in each other's way.
-_ONE_THREAD_EACH = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-}
+# Where they are not set, a process has as many threads as are asked for.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 _EXIT_WAIT_S = 5.0
 _NOTE_BYTES = 256
 _MIB = 1 << 20
@@ -64,20 +65,22 @@ class WorkerProcess:
     ----------
     factory : callable
         Picklable; called in the process, returns the handler.
+    threads : int
+        Of linear algebra and of transforms.
     """
 
-    def __init__(self, factory: HandlerFactory) -> None:
+    def __init__(self, factory: HandlerFactory, *, threads: int = 1) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         # Memory that both see: it tells where a process was that tells nothing more.
         self._note = context.Array("c", _NOTE_BYTES, lock=False)
         self._process = context.Process(
             target=_serve,
-            args=(theirs, factory, self._note),
+            args=(theirs, factory, self._note, threads),
             name="worker",
             daemon=True,
         )
-        with _environment(_ONE_THREAD_EACH):
+        with _environment(dict.fromkeys(_THREADS, str(threads))):
             self._process.start()
         theirs.close()  # else the end of the process would not end the pipe
         self._is_ready = False
@@ -184,7 +187,12 @@ def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
 
 
-def _serve(pipe: Connection, factory: HandlerFactory, note: Any) -> None:  # noqa: ANN401 - of ctypes
+def _serve(
+    pipe: Connection,
+    factory: HandlerFactory,
+    note: Any,  # noqa: ANN401 - of ctypes
+    threads: int,
+) -> None:
     """Run in the process: build the handler, then take orders until the pipe ends."""
     # whoever stops the service decides when its workers end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -197,12 +205,13 @@ def _serve(pipe: Connection, factory: HandlerFactory, note: Any) -> None:  # noq
         pipe.send(Failure.of(error))
         return
     pipe.send(None)
-    while True:
-        try:
-            order = pipe.recv()
-        except EOFError:
-            return
-        _answer(pipe, perform(handler, order))
+    with scipy.fft.set_workers(threads):
+        while True:
+            try:
+                order = pipe.recv()
+            except EOFError:
+                return
+            _answer(pipe, perform(handler, order))
 
 
 def _answer(pipe: Connection, result: Result) -> None:

@@ -7,8 +7,10 @@ with it. There is no lock or queue that workers share.
 
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -110,6 +112,9 @@ class WorkerPool:
         How many, 1 or more.
     start_timeout_s : float
         How long a worker may take to get ready [s].
+    threads : int
+        Of each worker: one, for several get in each other's way, unless workers are
+        fewer than processors.
     retirement : Retirement
         When a worker is replaced, dead or not.
     """
@@ -119,14 +124,16 @@ class WorkerPool:
         factory: HandlerFactory,
         *,
         workers: int,
+        threads: int = 1,
         start_timeout_s: float = 300.0,
         retirement: Retirement = NEVER,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be >= 1, got {workers}")
         self.workers = workers
+        new_process = partial(WorkerProcess, factory, threads=threads)
         self._desks = [
-            _Desk(factory, start_timeout_s, retirement) for _ in range(workers)
+            _Desk(new_process, start_timeout_s, retirement) for _ in range(workers)
         ]
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._free: queue.SimpleQueue[_Desk] = queue.SimpleQueue()
@@ -191,9 +198,12 @@ class _Desk:
     """A place in the pool, and the process that works there now."""
 
     def __init__(
-        self, factory: HandlerFactory, start_timeout_s: float, retirement: Retirement
+        self,
+        new_process: Callable[[], WorkerProcess],
+        start_timeout_s: float,
+        retirement: Retirement,
     ) -> None:
-        self._factory = factory
+        self._new_process = new_process
         self._start_timeout_s = start_timeout_s
         self._retirement = retirement
         self._orders = 0
@@ -207,7 +217,7 @@ class _Desk:
             if self._is_closed:
                 raise StreamError("the worker pool is closed")
             if self._process is None or not self._process.is_alive:
-                self._process = WorkerProcess(self._factory)
+                self._process = self._new_process()
                 self._orders = 0
             return self._process
 

@@ -141,6 +141,7 @@ class Service:
                 schema_ids=schema_ids(self.settings, self.registry),
             ),
             workers=stream.workers,
+            threads=stream.threads,
             retirement=Retirement(
                 orders=stream.worker_max_events, memory_mib=stream.worker_max_mib
             ),

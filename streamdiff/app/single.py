@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import scipy.fft
+
 from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.reader import FitsReader, describe
 from streamdiff.adapters.spool import spool
@@ -89,7 +91,8 @@ class Workbench:
         compared = replace(
             comparison(self.settings, self.registry), gate=ResidualGate()
         )
-        return compared.run(event, image, cover, calls)
+        with scipy.fft.set_workers(self.settings.stream.threads):
+            return compared.run(event, image, cover, calls)
 
     def pair(self, science: Path, template: Path) -> tuple[Exposure, Exposure]:
         """Return two exposures on the pixels of the first, registered if configured.

@@ -1,54 +1,93 @@
 """What is slow for the first time only: done before there is work."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import numpy as np
 import structlog
 from astropy.wcs import WCS
 
-from streamdiff.imaging.compact import convolve_compact
-from streamdiff.imaging.difference_mask import dilate_mask
-from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
-from streamdiff.model import ConstantPsf, Exposure, ExposureId
+from streamdiff.model import ConstantPsf, Exposure, ExposureId, Template, VisitReady
+from streamdiff.pipeline.cover import template_on_grid
+from streamdiff.pipeline.gate import ResidualGate
+from streamdiff.pipeline.visit import VisitPipeline
 from streamdiff.stages import Warper
 
-SIDE = 32
-STAMP = 7
+SIDE = 256
+# Stars on a grid, farther apart than the kernel's stamps are wide; one of them fades.
+STEP, FADES = 48, 3
+STAMP = 21
+NOISE, FLUX = 1.0, 3000.0
 
 log = structlog.get_logger()
 
 
-def warm_up(warper: Warper) -> None:
-    """Warp, fill, dilate and convolve a small image, so that the machine code is there.
+def warm_up(visits: VisitPipeline, warper: Warper) -> None:
+    """Compare two small images, so that the machine code is there.
 
-    Every visit takes these loops. A warper that can not take such an image is not
-    refused: its error is logged.
+    Plugins that can not take such images are not refused: the error is logged, and
+    what it kept from being warm gets so with the first visit.
     """
-    exposure = _blank()
-    fill_unusable(exposure.image, np.eye(SIDE, dtype=bool))
-    dilate_by_disc(np.eye(SIDE, dtype=bool), 1.0)
-    dilate_mask(exposure.mask, 1.0)
-    convolve_compact(exposure.variance, np.ones((1, 1, 3, 3)))
-    target = exposure.wcs.deepcopy()
-    target.wcs.crpix += 0.5
+    rng = np.random.default_rng(0)
+    science, sky = _observed(rng, sigma=1.8, changed=True), _observed(rng, sigma=1.5)
+    sky.wcs.wcs.crpix += 0.3
+    sky.wcs.wcs.set()
+
+    def cover(exposure: Exposure) -> Template:
+        return template_on_grid(sky, exposure, warper)
+
     try:
-        warper.warp(exposure, target, exposure.shape)
+        # So few stars may leave residuals: still, sources are to be measured.
+        comparison = replace(visits.comparison, gate=ResidualGate())
+        replace(visits, comparison=comparison).compare(_event(science), science, cover)
     except Exception:
         log.exception("warm_up_failed")
 
 
-def _blank() -> Exposure:
+def _observed(
+    rng: np.random.Generator, *, sigma: float, changed: bool = False
+) -> Exposure:
+    offset = np.arange(STAMP) - STAMP // 2
+    profile = np.exp(-0.5 * (offset / sigma) ** 2)
+    stamp = np.outer(profile, profile) / profile.sum() ** 2
+    image = NOISE * rng.standard_normal((SIDE, SIDE)).astype(np.float32)
+    for number, (row, column) in enumerate(_places()):
+        flux = 0.5 * FLUX if changed and number == FADES else FLUX
+        image[row : row + STAMP, column : column + STAMP] += flux * stamp
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
     wcs.wcs.cdelt = -1e-4, 1e-4
     wcs.wcs.crpix = SIDE / 2, SIDE / 2
-    stamp = np.zeros((STAMP, STAMP))
-    stamp[STAMP // 2, STAMP // 2] = 1
     return Exposure(
         id=ExposureId(instrument="warm-up", visit=0, detector=0, band="none"),
-        image=np.zeros((SIDE, SIDE), np.float32),
-        variance=np.ones((SIDE, SIDE), np.float32),
+        image=image,
+        variance=np.full((SIDE, SIDE), NOISE**2, np.float32),
         mask=np.zeros((SIDE, SIDE), np.int32),
         psf=ConstantPsf(stamp),
         wcs=wcs,
         midpoint_mjd_tai=0.0,
-        exposure_time_s=0.0,
+        exposure_time_s=1.0,
+    )
+
+
+def _places() -> Iterator[tuple[int, int]]:
+    """Yield the first row and column of every star."""
+    first = (STEP - STAMP) // 2
+    places = range(first, SIDE - STAMP, STEP)
+    return ((row, column) for row in places for column in places)
+
+
+def _event(exposure: Exposure) -> VisitReady:
+    identity = exposure.exposure_id
+    return VisitReady(
+        event_id=identity.instrument,
+        instrument=identity.instrument,
+        visit=identity.visit,
+        detector=identity.detector,
+        band=identity.band,
+        midpoint_mjd_tai=exposure.midpoint_mjd_tai,
+        exposure_time_s=exposure.exposure_time_s,
+        image_uri="memory://warm-up",
+        published_at=datetime.fromtimestamp(0, UTC),
     )

@@ -37,7 +37,7 @@ def start_worker(
     """
     log.configure(level=log_level)
     handler = make_handler(settings, schema_ids)
-    warm_up(handler.templates.warper)
+    warm_up(handler.visits, handler.templates.warper)
     return handler
 
 

@@ -77,7 +77,7 @@ def _environment() -> Iterator[str]:
         ("STREAMDIFF__SECTION__KEY", "overrides [section] key of the configuration"),
         ("STREAMDIFF_DISABLE_PLUGINS", "distributions whose plugins are left out"),
         ("NUMBA_CACHE_DIR", "where compiled code is kept"),
-        ("OMP_NUM_THREADS", "threads of one worker: 1 is best"),
+        ("OMP_NUM_THREADS", "overrides [stream] threads for linear algebra"),
         ("NO_COLOR", "any value: no colours"),
         ("_STREAMDIFF_COMPLETE", "see: streamdiff help completion"),
     ):

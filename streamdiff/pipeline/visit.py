@@ -82,6 +82,20 @@ class VisitPipeline:
         self.association.forget(event)
         return result
 
+    def compare(
+        self, event: VisitReady, science: Exposure, cover: Cover
+    ) -> VisitResult:
+        """Return what a visit comes to whose images are at hand; nothing is kept.
+
+        Raises
+        ------
+        UnprocessableError
+            If it fails for good.
+        RetryableError
+            If it may succeed a little later.
+        """
+        return self.comparison.run(event, science, cover, self._calls())
+
     def _result(self, event: VisitReady, calls: StageCalls) -> VisitResult:
         science = self.exposures.read(event, calls)
         if not science.usable(UNUSABLE).any():

@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import scipy.fft
+
 from streamdiff.errors import RetryableError
 from streamdiff.model import Outcome
 from streamdiff.ports import (
@@ -138,14 +140,14 @@ def make_echo_handler() -> Handler:
 
 
 def make_environment_handler() -> Handler:
-    """Return a handler that tells the environment variable its record names."""
+    """Return a handler that tells the environment variable that its record names."""
     return tell_environment
 
 
 def tell_environment(order: WorkOrder) -> Finished:
-    """Return the value of an environment variable as a log field."""
+    """Return the value of an environment variable, and threads of transforms."""
     name = (order.record.value or b"").decode()
-    return Finished(log={"value": os.environ.get(name)})
+    return Finished(log={"value": os.environ.get(name), "fft": scipy.fft.get_workers()})
 
 
 def make_process_handler() -> Handler:

@@ -201,12 +201,14 @@ def test_workers_do_not_load_kafka():
     assert run_python("-c", code).returncode == 0
 
 
-def test_workers_have_one_thread_each_and_this_process_keeps_its_own(monkeypatch):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_have_threads_of_their_own(monkeypatch, threads):
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    pool = WorkerPool(make_environment_handler, workers=1)
+    pool = WorkerPool(make_environment_handler, workers=1, threads=threads)
     pool.start()
     try:
-        assert ask(pool, b"MKL_NUM_THREADS").log == {"value": "1"}
+        log = ask(pool, b"MKL_NUM_THREADS").log
+        assert log == {"value": str(threads), "fft": threads}
     finally:
         pool.close()
     assert "MKL_NUM_THREADS" not in os.environ

@@ -76,7 +76,8 @@ def replay_settings(
 def pool(settings: Settings) -> WorkerPool:
     """Return the workers of a replay, as many as the configuration says."""
     factory = partial(start_replay_worker, settings, log_level=log.level())
-    return WorkerPool(factory, workers=settings.stream.workers)
+    stream = settings.stream
+    return WorkerPool(factory, workers=stream.workers, threads=stream.threads)
 
 
 def run_replay(

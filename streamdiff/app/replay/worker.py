@@ -105,7 +105,7 @@ def start_replay_worker(settings: Settings, *, log_level: str) -> ReplayHandler:
     """Return the handler of a process of its own, with nothing left to be slow at."""
     log.configure(level=log_level)
     handler = make_replay_handler(settings)
-    warm_up(handler.handler.templates.warper)
+    warm_up(handler.handler.visits, handler.handler.templates.warper)
     return handler
 
 
