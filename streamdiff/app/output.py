@@ -11,12 +11,14 @@ from streamdiff.adapters.avro.container import container_bytes
 from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.fits.qa import encode_qa
 from streamdiff.adapters.fits.table import encode_table
+from streamdiff.adapters.mapped_images import write_images
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.model import Alert, ExposureId, Outcome
 from streamdiff.pipeline.recovery import Recovery
 from streamdiff.pipeline.result import VisitResult
 
 RECOVERY_SUFFIX = "_injected.csv"
+IMAGES_SUFFIX = ".images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,9 @@ class ResultFiles:
         `None` to write nothing.
     alerts, differences, qa, filtered : bool
         What is written.
+    images : bool
+        Whether there is what forced photometry needs, for somebody who reads and
+        removes it at once.
     """
 
     directory: Path | None
@@ -39,6 +44,7 @@ class ResultFiles:
     differences: bool
     qa: bool = False
     filtered: bool = False
+    images: bool = False
 
     def keep(self, result: VisitResult) -> None:
         """Write the files of one visit; writing them again changes nothing.
@@ -70,6 +76,10 @@ class ResultFiles:
             write_whole(stem.with_name(f"{stem.name}.fits"), content)
         if self.qa:
             write_qa(stem, result)
+        if self.images and processed:
+            images = result.products.images
+            path = stem.with_name(f"{stem.name}{IMAGES_SUFFIX}")
+            write_images(path, images.difference, images.science)
 
 
 def _table(recovery: Recovery) -> bytes:

@@ -31,7 +31,8 @@ def replayed(
     """Yield what the work on each record came to, as it ends.
 
     One record of a partition is in work at a time, in their order; partitions are
-    worked on side by side. What may succeed at another try gets one, at once.
+    worked on side by side, the first record first. What may succeed at another try
+    gets one, at once.
 
     Parameters
     ----------
@@ -77,19 +78,24 @@ class _Queue:
     """Records by partition; of each, the next one once the last is done."""
 
     def __init__(self, records: Iterable[ConsumedRecord]) -> None:
-        self._source = iter(records)
-        self._waiting: dict[TopicPartition, deque[ConsumedRecord]] = {}
+        self._source = enumerate(records)
+        # With the place of each among all.
+        self._waiting: dict[TopicPartition, deque[tuple[int, ConsumedRecord]]] = {}
         self._n_waiting = 0
         self._busy: set[TopicPartition] = set()
         self._recent: dict[TopicPartition, RecentEvents] = defaultdict(RecentEvents)
 
     def take(self) -> ConsumedRecord | None:
-        """Return a record of a partition that has none in work, if there is one."""
+        """Return the first one of the partitions that have none in work, if any."""
         self._fill()
-        free = next((p for p in self._waiting if p not in self._busy), None)
+        free = min(
+            (p for p in self._waiting if p not in self._busy),
+            key=lambda p: self._waiting[p][0][0],
+            default=None,
+        )
         if free is None:
             return None
-        record = self._waiting[free].popleft()
+        _, record = self._waiting[free].popleft()
         if not self._waiting[free]:
             del self._waiting[free]
         self._n_waiting -= 1
@@ -108,8 +114,9 @@ class _Queue:
 
     def _fill(self) -> None:
         while self._n_waiting < LOOK_AHEAD:
-            record = next(self._source, None)
-            if record is None:
+            following = next(self._source, None)
+            if following is None:
                 return
-            self._waiting.setdefault(record.topic_partition, deque()).append(record)
+            partition = following[1].topic_partition
+            self._waiting.setdefault(partition, deque()).append(following)
             self._n_waiting += 1

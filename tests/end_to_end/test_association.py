@@ -1,5 +1,6 @@
 """DiaObjects through the whole service, and once more in a replay."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -169,7 +170,8 @@ def test_a_replay_associates_the_same_whatever_the_number_of_workers(
     assert in_folder(folder) == in_folder(inline)
 
 
-def test_a_replay_names_objects_as_the_service_did(night, alerts, inline, tmp_path):
+def test_a_replay_tells_what_the_service_did(night, alerts, inline, tmp_path):
+    """Forced photometry included, which is done on the images of each visit."""
     write_log(tmp_path / "alerts.avro", night[1].alerts())
     found = compare(
         AlertFiles(paths=(tmp_path / "alerts.avro",)),
@@ -178,12 +180,21 @@ def test_a_replay_names_objects_as_the_service_did(night, alerts, inline, tmp_pa
     )
     assert found.is_same
     again = in_folder(inline)
+    names = ("diaSource", "diaObject", "prvDiaSources", "prvDiaForcedSources")
     for alert in alerts:
         mine = again[alert["diaSourceId"]]
-        assert mine["diaSource"] == alert["diaSource"]
-        assert mine["prvDiaSources"] == alert["prvDiaSources"]
-        # There are no images of known objects that late: see the README.
-        assert mine["prvDiaForcedSources"] is None
+        assert {name: mine[name] for name in names} == {n: alert[n] for n in names}
+    assert any(alert["prvDiaForcedSources"] for alert in alerts)
+
+
+def test_a_replay_tells_what_was_associated_and_leaves_no_images(night, inline):
+    lines = map(json.loads, (inline / "visits.jsonl").read_text().splitlines())
+    live = night[1].reports()
+    names = ("n_new_dia_objects", "n_associated", "n_forced_sources")
+    for line in lines:
+        expected = live[line["event_id"]].metrics
+        assert [line["metrics"][n] for n in names] == [expected[n] for n in names]
+    assert not list(inline.glob("*.images"))
 
 
 def test_a_replay_can_begin_with_what_was_known_before(
@@ -201,6 +212,5 @@ def test_a_replay_can_begin_with_what_was_known_before(
     assert len(late) == len(again) > 0
     for alert in late:
         mine = again[alert["diaSourceId"]]
-        assert mine["diaSource"] == alert["diaSource"]
-        assert mine["prvDiaSources"] == alert["prvDiaSources"]
-        assert mine["prvDiaForcedSources"] == alert["prvDiaForcedSources"]
+        for name in ("diaSource", "diaObject", "prvDiaSources", "prvDiaForcedSources"):
+            assert mine[name] == alert[name]

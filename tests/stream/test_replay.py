@@ -109,3 +109,12 @@ def test_a_log_is_read_little_by_little(monkeypatch):
     for _ in range(100):
         next(answers)
     assert len(read) < 120
+
+
+def test_what_was_first_is_tried_first():
+    records = [record(0, 0), *(record(p, 1) for p in (1, 0, 2, 1)), record(0, 2)]
+    executor = Eager(workers=1)
+    run(records, executor)
+    assert [(p, o) for p, o, _ in executor.tried] == [
+        (r.partition, r.offset) for r in records
+    ]

@@ -30,7 +30,7 @@ def open_engine(url: str, *, timeout_s: float, read_only: bool = False) -> Engin
     timeout_s : float
         For how long to wait for connections and locks.
     read_only : bool
-        Whether transactions leave writers alone.
+        Whether transactions read what is true at their begin, and leave writers alone.
 
     Raises
     ------
@@ -66,6 +66,7 @@ def _opened(url: URL, timeout_s: float, *, read_only: bool) -> Engine:
             pool_size=1,
             max_overflow=0,
             connect_args={"connect_timeout": max(int(timeout_s), 2)},
+            isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         )
         event.listen(engine, "connect", _prepare_postgres)
         limit_ms = int(timeout_s * 1000)

@@ -23,29 +23,41 @@ from streamdiff.ports.catalogue import Ids
 _CHUNK = 5_000
 
 
-def copy_before(
-    url: str, target: SqlCatalogue, *, event: VisitReady, pixels: Ids
-) -> None:
-    """Copy DiaObjects, with what is earlier than an event, into an empty catalogue.
+class PinnedPart:
+    """What a catalogue had before an event, copied where it is asked for.
 
     Parameters
     ----------
-    url : str
-        Of a catalogue, which is only read.
+    source : Connection
+        Of `opened`.
     target : SqlCatalogue
-    event : VisitReady
-    pixels : ndarray of int64
-        What lies in these or beside them is copied.
-
-    Raises
-    ------
-    ConfigError
-        If there is no catalogue, or of another version.
-    StoreUnavailableError
-        If a database does not answer.
+    before : VisitReady
+        Nothing that is not earlier is copied.
     """
-    with opened(url) as here, target.engine.begin() as there:
-        _copy(here, there, event, with_neighbours(pixels))
+
+    def __init__(
+        self, source: Connection, target: SqlCatalogue, before: VisitReady
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._before = before
+        self._copied = np.zeros(0, np.int64)
+
+    def copy(self, pixels: Ids) -> None:
+        """Copy the DiaObjects in pixels or beside them that were not copied yet.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the other catalogue does not answer.
+        """
+        new = np.setdiff1d(with_neighbours(pixels), self._copied)
+        if not new.size:
+            return
+        engine = self._target.engine
+        with translated(engine), engine.begin() as there:
+            _copy(self._source, there, self._before, new)
+        self._copied = np.union1d(self._copied, new)
 
 
 @contextmanager

@@ -1,13 +1,16 @@
 """The association of replayed visits: one after another, in the order of time.
 
 Whatever order the visits ended in, and however many workers there were, the alerts of
-each tell of the DiaSources of earlier visits alone, and DiaObjects have the same names.
+each tell of the DiaSources and forced sources of earlier visits alone, and DiaObjects
+have the same names. Workers leave the images that fluxes are forced on in files, which
+are removed as soon as their visit has had its turn.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +18,14 @@ from numpy.typing import NDArray
 from streamdiff.adapters.avro.alert import flat_record
 from streamdiff.adapters.avro.container import read_alerts, write_alerts
 from streamdiff.adapters.catalogue import SqlCatalogue
-from streamdiff.adapters.catalogue.pinned import copy_before, opened
-from streamdiff.app.output import file_stem
-from streamdiff.app.progress import Progress
+from streamdiff.adapters.catalogue.pinned import PinnedPart, opened
+from streamdiff.adapters.mapped_images import MappedImages, read_images
+from streamdiff.app.output import IMAGES_SUFFIX, file_stem
 from streamdiff.app.wiring import association
 from streamdiff.config import Settings
-from streamdiff.imaging.sky_pixels import sky_pixels
+from streamdiff.imaging.sky_pixels import pixels_of_image, sky_pixels
 from streamdiff.model import Column, DiaSources, VisitReady
-from streamdiff.pipeline.association import Associated
+from streamdiff.pipeline.association import Associated, Association
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.plugins import Registry
 
@@ -32,9 +35,17 @@ _MISSING = np.nan
 Record = dict[str, Any]
 
 
+class Associates(Protocol):
+    """Associates what is given to it, one after another."""
+
+    def __call__(self, event: VisitReady) -> Mapping[str, float]:
+        """Rewrite the alerts of a visit with what is known; return metrics."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerialAssociation:
-    """Associates the alerts that a replay has written into a folder.
+    """Associates the alerts that a replay writes into a folder.
 
     Attributes
     ----------
@@ -50,8 +61,8 @@ class SerialAssociation:
     registry: Registry
     pinned: str = ""
 
-    def __call__(self, visits: Iterable[VisitReady], progress: Progress) -> None:
-        """Rewrite the alerts of visits, with their DiaObjects and history.
+    def begin(self, first: VisitReady) -> AbstractContextManager[Associates]:
+        """Give what associates visits, the first one first.
 
         What is known in the end stays in the folder, as `CATALOGUE_FILE`.
 
@@ -64,25 +75,30 @@ class SerialAssociation:
         PluginContractError, PluginFailedError
             If the associator fails.
         """
-        ordered = sorted(
-            {event.exposure_id: event for event in visits}.values(), key=_in_time
-        )
-        catalogue = self._begun(ordered)
-        step = association(self.settings, self.registry, catalogue)
-        calls = StageCalls(
-            monotonic=lambda: 0.0,
-            names={"associate": self.settings.pipeline.associate},
-        )
-        progress.begin("associated", len(ordered))
-        try:
-            for done, event in enumerate(ordered, start=1):
-                records = self._alerts(event)
-                found = step.run(event, table_of(records), calls)
-                told = [_told(record, found, i) for i, record in enumerate(records)]
-                write_alerts(self._path(event), told)
-                progress.advance("associated", done)
-        finally:
-            catalogue.close()
+        return self._begun(first)
+
+    @contextmanager
+    def _begun(self, first: VisitReady) -> Iterator[Associates]:
+        directory = Path(self.settings.output.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        for pattern in (f"{CATALOGUE_FILE}*", f"*{IMAGES_SUFFIX}"):
+            _remove(directory, pattern)
+        with ExitStack() as stack:
+            # A visit that failed late has left some.
+            stack.callback(_remove, directory, f"*{IMAGES_SUFFIX}")
+            catalogue = SqlCatalogue(f"sqlite:///{directory / CATALOGUE_FILE}")
+            stack.callback(catalogue.close)
+            catalogue.prepare()
+            known = None
+            if self.pinned:
+                connection = stack.enter_context(opened(self.pinned))
+                known = PinnedPart(connection, catalogue, first)
+            yield _InFolder(
+                directory=directory,
+                association=association(self.settings, self.registry, catalogue),
+                associator=self.settings.pipeline.associate,
+                known=known,
+            )
 
     def check(self) -> None:
         """Look for the catalogue to begin with, if there is to be one.
@@ -96,32 +112,59 @@ class SerialAssociation:
             with opened(self.pinned):
                 pass
 
-    def _begun(self, visits: Sequence[VisitReady]) -> SqlCatalogue:
-        """Return a new catalogue with what was known before the first visit."""
-        path = self._directory / CATALOGUE_FILE
-        for old in self._directory.glob(f"{CATALOGUE_FILE}*"):
-            old.unlink()
-        catalogue = SqlCatalogue(f"sqlite:///{path}")
-        catalogue.prepare()
-        if self.pinned and visits:
-            places = [self._pixels(event) for event in visits]
-            pixels = np.unique(np.concatenate(places))
-            copy_before(self.pinned, catalogue, event=visits[0], pixels=pixels)
-        return catalogue
 
-    def _pixels(self, event: VisitReady) -> NDArray[np.int64]:
-        sources = [record["diaSource"] for record in self._alerts(event)]
-        return sky_pixels([s["ra"] for s in sources], [s["dec"] for s in sources])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InFolder:
+    """Associates the alerts in a folder, visit by visit.
 
-    def _alerts(self, event: VisitReady) -> list[Record]:
-        return list(read_alerts(self._path(event)))
+    Attributes
+    ----------
+    directory : Path
+    association : Association
+    associator : str
+        Name of the plugin.
+    known : PinnedPart or None
+        What was known before the first visit.
+    """
 
-    def _path(self, event: VisitReady) -> Path:
-        return self._directory / f"{file_stem(event.exposure_id)}.avro"
+    directory: Path
+    association: Association
+    associator: str
+    known: PinnedPart | None
 
-    @property
-    def _directory(self) -> Path:
-        return Path(self.settings.output.directory)
+    def __call__(self, event: VisitReady) -> Mapping[str, float]:
+        """Rewrite the alerts of a visit, with their DiaObjects and history."""
+        stem = self.directory / file_stem(event.exposure_id)
+        path = stem.with_name(f"{stem.name}.avro")
+        kept = stem.with_name(f"{stem.name}{IMAGES_SUFFIX}")
+        records = list(read_alerts(path))
+        images = read_images(kept) if kept.exists() else None
+        if self.known is not None:
+            self.known.copy(_pixels(records, images))
+        calls = StageCalls(monotonic=lambda: 0.0, names={"associate": self.associator})
+        table = table_of(records)
+        found = self.association.run(event, table, calls, images=images)
+        told = [_told(record, found, i) for i, record in enumerate(records)]
+        write_alerts(path, told)
+        kept.unlink(missing_ok=True)
+        return found.metrics
+
+
+def _remove(directory: Path, pattern: str) -> None:
+    for path in directory.glob(pattern):
+        path.unlink()
+
+
+def _pixels(
+    records: Sequence[Record], images: MappedImages | None
+) -> NDArray[np.int64]:
+    """Return the pixels of the sky that a visit touches."""
+    sources = [record["diaSource"] for record in records]
+    pixels = sky_pixels([s["ra"] for s in sources], [s["dec"] for s in sources])
+    if images is None:
+        return pixels
+    area = pixels_of_image(images.difference.wcs, images.difference.shape)
+    return np.concatenate([pixels, area])
 
 
 def table_of(records: Sequence[Mapping[str, Any]]) -> DiaSources:
@@ -143,11 +186,6 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
     if any(value is None for value in values):
         return np.array([_MISSING if v is None else v for v in values], float)
     return np.array(values)
-
-
-def _in_time(event: VisitReady) -> tuple[float, int, int]:
-    """Return the place of a visit: by time, then as diaSourceIds go."""
-    return event.midpoint_mjd_tai, event.visit, event.detector
 
 
 def _told(record: Record, found: Associated, row: int) -> Record:

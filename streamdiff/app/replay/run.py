@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,9 @@ from streamdiff.adapters.whole_file import write_whole
 from streamdiff.adapters.workers import WorkerPool
 from streamdiff.app.output import file_stem
 from streamdiff.app.progress import Progress
+from streamdiff.app.replay.associate import Associates, SerialAssociation
 from streamdiff.app.replay.events import EventLog, pinned
+from streamdiff.app.replay.turns import Turns, in_time
 from streamdiff.app.replay.worker import start_replay_worker
 from streamdiff.app.topics import Topics, topics_of
 from streamdiff.config import InjectionSettings, Settings
@@ -30,7 +33,8 @@ from streamdiff.ports import (
 from streamdiff.stream.replay import replayed
 
 VISITS_FILE = "visits.jsonl"
-Associate = Callable[[Iterable[VisitReady], Progress], None]
+
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def run_replay(
     progress: Progress,
     *,
     latest_templates: bool = False,
-    associate: Associate | None = None,
+    associate: SerialAssociation | None = None,
 ) -> Replay:
     """Return what the visits of logs come to.
 
@@ -104,8 +108,8 @@ def run_replay(
     progress : Progress
     latest_templates : bool
         Compare with the newest templates, not with those that were used.
-    associate : callable, optional
-        What is done with the visits that were processed, after all of them.
+    associate : SerialAssociation, optional
+        With DiaObjects: of each visit that was processed, in the order of time.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def run_replay(
     StreamError
         If the workers are broken.
     """
-    wanted = sorted(events.visits(), key=_in_time)
+    wanted = sorted(events.visits(), key=lambda item: in_time(item[1]))
     if not wanted:
         raise UnprocessableError(
             f"{', '.join(map(str, events.files))}: no visit-ready event is selected"
@@ -128,10 +132,15 @@ def run_replay(
         else record: event
         for record, event in wanted
     }
-    lines = dict[str, dict[str, Any]]()
+    lines = dict[str, Line]()
     progress.begin("visits", len(visits))
-    executor.start()
-    try:
+    with ExitStack() as stack:
+        in_turn = None
+        if associate is not None:
+            associates = stack.enter_context(associate.begin(wanted[0][1]))
+            in_turn = _InTurn(associates, visits.values(), lines, progress)
+        stack.callback(executor.close)
+        executor.start()
         answers = replayed(
             visits,
             executor,
@@ -142,30 +151,46 @@ def run_replay(
             event = visits[record]
             lines[event.event_id] = _told(event, result, settings)
             progress.advance("visits", len(lines))
-    finally:
-        executor.close()
-    if associate is not None:
-        processed = [e for e in visits.values() if _is_processed(lines[e.event_id])]
-        associate(processed, progress)
+            if in_turn is not None:
+                in_turn.ended(event)
     in_order = [lines[event.event_id] for event in visits.values()]
     return _finished(Path(settings.output.directory), in_order)
+
+
+class _InTurn:
+    """Associates visits in their turn, and adds to their lines what came of it."""
+
+    def __init__(
+        self,
+        associates: Associates,
+        events: Collection[VisitReady],
+        lines: Mapping[str, Line],
+        progress: Progress,
+    ) -> None:
+        self._associates = associates
+        self._turns = Turns(events)
+        self._lines = lines
+        self._progress = progress
+        self._total = len(self._turns)
+        progress.begin("associated", self._total)
+
+    def ended(self, event: VisitReady) -> None:
+        """Associate what was waiting for a visit."""
+        processed = _is_processed(self._lines[event.event_id])
+        for following in self._turns.ended(event, processed=processed):
+            line = self._lines[following.event_id]
+            found = self._associates(following)
+            line["metrics"] = dict(sorted({**line["metrics"], **found}.items()))
+        self._progress.advance("associated", self._total - len(self._turns))
 
 
 def _is_processed(line: Mapping[str, Any]) -> bool:
     return bool(line["outcome"] == Outcome.PROCESSED.value)
 
 
-def _in_time(item: tuple[ConsumedRecord, VisitReady]) -> tuple[float, str, str]:
-    """Return the place of a visit: which came first to a broker is left to chance."""
-    _, event = item
-    return event.midpoint_mjd_tai, str(event.exposure_id), event.event_id
-
-
-def _told(
-    event: VisitReady, result: Finished | Failure, settings: Settings
-) -> dict[str, Any]:
+def _told(event: VisitReady, result: Finished | Failure, settings: Settings) -> Line:
     """Return the line about a visit; it holds nothing that depends on the time."""
-    line: dict[str, Any] = {
+    line: Line = {
         "event_id": event.event_id,
         "exposure": file_stem(event.exposure_id),
         "band": event.band,
@@ -205,7 +230,7 @@ def _report(records: Iterable[OutgoingRecord], topics: Topics) -> VisitProcessed
     raise UnprocessableError("a worker has told nothing of its visit")
 
 
-def _finished(directory: Path, lines: list[dict[str, Any]]) -> Replay:
+def _finished(directory: Path, lines: list[Line]) -> Replay:
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     write_whole(directory / VISITS_FILE, text.encode())
     outcomes = Counter(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from streamdiff import log
+from streamdiff.app import wiring
 from streamdiff.app.handler import EventHandler
 from streamdiff.app.replay.events import pins_of
 from streamdiff.app.warm_up import warm_up
@@ -112,18 +113,21 @@ def start_replay_worker(settings: Settings, *, log_level: str) -> ReplayHandler:
 def make_replay_handler(settings: Settings) -> ReplayHandler:
     """Return the handler of archived records.
 
-    It associates nothing: see `streamdiff.app.replay.associate`.
+    It associates nothing, but keeps the images that are needed to do so: see
+    `streamdiff.app.replay.associate`.
     """
     clock, handler = RecordClock(), make_handler(settings)
     cover = handler.visits.templates
     if not isinstance(cover, TemplateCover):
         raise TypeError(f"templates come from {type(cover).__name__}")
     templates = PinnedTemplates(cover)
+    are_measured = wiring.associates(settings) and settings.catalogue.forced_photometry
     return ReplayHandler(
         handler=replace(
             handler,
             visits=replace(handler.visits, templates=templates, association=None),
             reporter=replace(handler.reporter, clock=clock),
+            results=replace(handler.results, images=are_measured),
         ),
         templates=templates,
         clock=clock,

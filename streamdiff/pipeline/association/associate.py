@@ -15,13 +15,14 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.model.ephemerides import Ephemerides
+from streamdiff.pipeline.association.forced import ForcedImages
 from streamdiff.pipeline.association.renew import renew
 from streamdiff.pipeline.association.step import Step
 from streamdiff.pipeline.association.told import Associated
 from streamdiff.pipeline.result import VisitResult
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import Catalogue
-from streamdiff.stages import Associator, Images
+from streamdiff.stages import Associator
 
 OBJECT_COLUMNS = (
     Column("diaObjectId", "i8", "", "Identifier of the DiaObject; 0: none"),
@@ -97,7 +98,7 @@ class Association:
         sources: DiaSources,
         calls: StageCalls,
         *,
-        images: Images | None = None,
+        images: ForcedImages | None = None,
     ) -> Associated:
         """Return what DiaSources belong to, and keep them.
 
@@ -107,7 +108,7 @@ class Association:
         sources : DiaSources
             With ids and sky positions.
         calls : StageCalls
-        images : Images, optional
+        images : ForcedImages, optional
             For forced photometry.
         """
         rows = SourceRows.of_table(sources)

@@ -1,14 +1,22 @@
 """Forced photometry: fluxes at the positions of known DiaObjects."""
 
+from typing import Protocol
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from streamdiff.imaging.point_source import forced_flux
 from streamdiff.imaging.sky_pixels import pixels_of_image, sky_pixels
-from streamdiff.model import DiaObjects, ForcedRows, MaskPlane, VisitReady
+from streamdiff.model import (
+    DiaObjects,
+    Difference,
+    Exposure,
+    ForcedRows,
+    MaskPlane,
+    VisitReady,
+)
 from streamdiff.model.ids import RANK_BITS, source_id_range
-from streamdiff.stages import Images
 
 # The pixels that no measurement uses.
 _EXCLUDED = (
@@ -20,8 +28,22 @@ _EXCLUDED = (
 )
 
 
+class ForcedImages(Protocol):
+    """What forced photometry is done on, such as `streamdiff.stages.Images`."""
+
+    @property
+    def difference(self) -> Difference:
+        """Return the difference."""
+        ...
+
+    @property
+    def science(self) -> Exposure:
+        """Return the science image, on the same pixels."""
+        ...
+
+
 def forced_sources(
-    event: VisitReady, images: Images, objects: DiaObjects
+    event: VisitReady, images: ForcedImages, objects: DiaObjects
 ) -> ForcedRows:
     """Return the fluxes at all DiaObjects that lie on the images, where there are any.
 

@@ -14,7 +14,7 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.model.rows import Ints
-from streamdiff.pipeline.association.forced import forced_sources
+from streamdiff.pipeline.association.forced import ForcedImages, forced_sources
 from streamdiff.pipeline.association.merging import merged
 from streamdiff.pipeline.association.names import new_ids
 from streamdiff.pipeline.association.renew import add, renew, renewed
@@ -22,7 +22,7 @@ from streamdiff.pipeline.association.summary import summaries
 from streamdiff.pipeline.association.told import Associated
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import CatalogueSession
-from streamdiff.stages import NEW_OBJECT, Associator, Images
+from streamdiff.stages import NEW_OBJECT, Associator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Step:
         )
         return replace(rows, dia_object_id=ids, ss_object_id=ss_object_ids)
 
-    def forced(self, images: Images) -> ForcedRows:
+    def forced(self, images: ForcedImages) -> ForcedRows:
         """Return the forced sources of the exposure; they are kept."""
         rows = self.calls("forced", forced_sources, self.event, images, self.known)
         self.session.add_forced(rows)
