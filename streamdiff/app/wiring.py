@@ -22,6 +22,7 @@ from streamdiff.errors import ConfigError
 from streamdiff.imaging.sky_pixels import MAX_RADIUS_ARCSEC
 from streamdiff.imaging.skymap import SkyMap, Tessellation
 from streamdiff.model import DETECTION_COLUMNS, FluxScale, Provenance
+from streamdiff.model.ephemerides import Ephemerides
 from streamdiff.pipeline.association import Association
 from streamdiff.pipeline.compare import Comparison
 from streamdiff.pipeline.cosmic_rays import CosmicRayMasking
@@ -394,7 +395,9 @@ def association(
     chosen = settings.catalogue
     try:
         moving = (
-            read_ephemerides(Path(chosen.ephemerides)) if chosen.ephemerides else None
+            read_ephemerides(Path(chosen.ephemerides))
+            if chosen.ephemerides
+            else Ephemerides.empty()
         )
     except ConfigError as err:
         raise ConfigError(f"[catalogue] ephemerides: {err}") from err

@@ -25,6 +25,8 @@ class Alert:
         Earlier DiaSources of the DiaObject, by time.
     prv_dia_forced_sources : tuple of mapping of str to value
         Fluxes forced at the position of the DiaObject, by time.
+    ss_source : mapping of str to value, or None
+        The DiaSource as a known object of the solar system.
     cutout_difference, cutout_science, cutout_template : Exposure or None
         Stamps centred on the DiaSource, each with its own local WCS and PSF;
         parts outside the image are NO_DATA.
@@ -45,3 +47,4 @@ class Alert:
     dia_object: Mapping[str, Any] | None = None
     prv_dia_sources: tuple[Mapping[str, Any], ...] = ()
     prv_dia_forced_sources: tuple[Mapping[str, Any], ...] = ()
+    ss_source: Mapping[str, Any] | None = None

@@ -139,6 +139,15 @@ def alert(exposure, rank, x, y):
         "nDiaSources": 2,
         "r_psfFluxNdata": 2,
     }
+    moving = {
+        "diaSourceId": source["diaSourceId"],
+        "ssObjectId": 77,
+        "eclLambda": 182.5,
+        "eclBeta": 9.25,
+        "galLon": 283.75,
+        "galLat": 69.25,
+        "ephOffset": 0.125,
+    }
     return Alert(
         event_id="e",
         dia_source=source,
@@ -150,4 +159,5 @@ def alert(exposure, rank, x, y):
         dia_object=dia_object if rank else None,
         prv_dia_sources=(earlier,) if rank else (),
         prv_dia_forced_sources=(forced,) if rank else (),
+        ss_source=moving if rank == 1 else None,
     )

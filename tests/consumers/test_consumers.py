@@ -120,6 +120,7 @@ for text in sys.argv[2:]:
         "history": [s["visit"] for s in record["prvDiaSources"] or []],
         "forced": [s["psfFlux"] for s in record["prvDiaForcedSources"] or []],
         "object": record["diaObject"] and record["diaObject"]["nDiaSources"],
+        "moving": record["ssSource"] and record["ssSource"]["ssObjectId"],
         "cutout": base64.b64encode(record["cutoutDifference"]).decode(),
     })
 print(json.dumps(found))
@@ -149,6 +150,7 @@ def test_lsst_alert_packet_validates_alerts_under_its_schemas(
         "history": [],
         "forced": [],
         "object": None,
+        "moving": None,
     }
     assert second == common | {
         "id": ids[1],
@@ -157,6 +159,7 @@ def test_lsst_alert_packet_validates_alerts_under_its_schemas(
         "history": [6],
         "forced": [-1.5],
         "object": 2,
+        "moving": 77,
     }
     # warnings are errors
     stamp = CCDData.read(io.BytesIO(cutouts[1]))

@@ -55,5 +55,27 @@ def test_a_straight_path_is_found_from_few_points(n):
     assert found.dec[0] == pytest.approx(0.37e-3, abs=1e-10)
 
 
+@pytest.mark.parametrize("mjd", [61000.01, 61002.6, 61005.7])
+def test_rates_are_those_of_the_path(mjd):
+    times = np.arange(61000.0, 61006, 0.25)
+    east, north = table((7, times, *curved(times))).rates(mjd)
+    step = 0.001
+    (ra, dec), (after_ra, after_dec) = (
+        curved(np.array([mjd + sign * step])) for sign in (-1, 1)
+    )
+    expected = np.array(offsets_arcsec(ra, dec, after_ra, after_dec)) / 3600 / 2 / step
+    # the fourth derivative of the path, as above, times (0.25 d)^3 at most
+    assert np.hypot(east - expected[0], north - expected[1]) < 13.3 / 3600 * 0.25**3
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_rates_are_found_from_few_points(n):
+    times = np.linspace(0, 1, n)
+    east, north = table((1, times, 10 + 1e-3 * times, 2e-3 * times)).rates(0.0)
+    expected = (1e-3, 2e-3) if n > 1 else (0, 0)
+    assert (east[0], north[0]) == pytest.approx(expected, abs=1e-9)
+
+
 def test_nothing_is_nowhere():
     assert len(Ephemerides.empty().at(61000.0)) == 0
+    assert [len(rate) for rate in Ephemerides.empty().rates(61000.0)] == [0, 0]

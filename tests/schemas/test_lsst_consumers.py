@@ -41,6 +41,7 @@ def types(schema):
         ("prvDiaSources", "diaSource", 98),
         ("prvDiaForcedSources", "diaForcedSource", 14),
         ("diaObject", "diaObject", 82),
+        ("ssSource", "ssSource", 39),
     ],
 )
 def test_every_lsst_field_is_there_with_its_type(lsst_alert, field, record, n_fields):

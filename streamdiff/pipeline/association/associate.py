@@ -1,6 +1,6 @@
 """The DiaSources of one exposure into the catalogue, and their history out of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -8,7 +8,6 @@ from streamdiff.errors import PluginContractError
 from streamdiff.imaging.sky_pixels import pixels_of_image, sky_pixels
 from streamdiff.model import (
     Column,
-    DiaObjects,
     DiaSources,
     ForcedRows,
     SourceRows,
@@ -42,7 +41,7 @@ class Association:
     ----------
     catalogue : Catalogue
     associator : Associator
-    ephemerides : Ephemerides or None
+    ephemerides : Ephemerides
         Of objects of the solar system: DiaSources of these belong to no DiaObject.
     forced_photometry : bool
         Whether fluxes are measured at all known DiaObjects, where there are images.
@@ -52,7 +51,7 @@ class Association:
 
     catalogue: Catalogue
     associator: Associator
-    ephemerides: Ephemerides | None = None
+    ephemerides: Ephemerides = field(default_factory=Ephemerides.empty)
     forced_photometry: bool = True
     history_days: float = 365.0
 
@@ -117,9 +116,7 @@ class Association:
         if images is not None:
             area = pixels_of_image(images.difference.wcs, images.difference.shape)
             pixels = np.concatenate([pixels, area])
-        moving = DiaObjects.empty()
-        if self.ephemerides is not None:
-            moving = self.ephemerides.at(event.midpoint_mjd_tai)
+        moving = self.ephemerides.at(event.midpoint_mjd_tai)
         with self.catalogue.session(event, pixels) as session:
             renew(session, session.forget())
             step = Step(
@@ -134,7 +131,12 @@ class Association:
             forced = ForcedRows.empty()
             if images is not None and self.forced_photometry:
                 forced = step.forced(images)
-            return step.told(rows, forced, history_days=self.history_days)
+            return step.told(
+                rows,
+                forced,
+                history_days=self.history_days,
+                ephemerides=self.ephemerides,
+            )
 
     def forget(self, event: VisitReady) -> None:
         """Remove what an earlier run of an exposure has left in the catalogue."""

@@ -13,11 +13,13 @@ from streamdiff.model import (
     SourceRows,
     VisitReady,
 )
+from streamdiff.model.ephemerides import Ephemerides
 from streamdiff.model.rows import Ints
 from streamdiff.pipeline.association.forced import ForcedImages, forced_sources
 from streamdiff.pipeline.association.merging import merged
 from streamdiff.pipeline.association.names import new_ids
 from streamdiff.pipeline.association.renew import add, renew, renewed
+from streamdiff.pipeline.association.solar_system import ss_sources
 from streamdiff.pipeline.association.summary import summaries
 from streamdiff.pipeline.association.told import Associated
 from streamdiff.pipeline.stage import StageCalls
@@ -82,7 +84,12 @@ class Step:
         return rows
 
     def told(
-        self, rows: SourceRows, forced: ForcedRows, *, history_days: float
+        self,
+        rows: SourceRows,
+        forced: ForcedRows,
+        *,
+        history_days: float,
+        ephemerides: Ephemerides,
     ) -> Associated:
         """Return what is known of the DiaObjects of rows, with these."""
         objects, statistics = add(self.session, self.known, rows, forced)
@@ -109,6 +116,7 @@ class Step:
                 since_mjd=before - history_days,
                 before_mjd=before,
             ),
+            ss_sources=ss_sources(rows, ephemerides, before),
             metrics=self.metrics,
         )
 

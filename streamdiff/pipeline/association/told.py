@@ -21,6 +21,8 @@ class Associated:
         Fields of each DiaObject, with the DiaSources of this exposure.
     histories : mapping of int to History
         Of each DiaObject that has one, before this exposure.
+    ss_sources : mapping of int to mapping
+        By row: fields of those that are known objects of the solar system.
     metrics : mapping of str to float
     """
 
@@ -28,6 +30,7 @@ class Associated:
     ss_object_ids: Ints
     summaries: Mapping[int, Mapping[str, Any]]
     histories: Mapping[int, History]
+    ss_sources: Mapping[int, Mapping[str, Any]]
     metrics: Mapping[str, float]
 
     def fields(self, row: int) -> "Told":
@@ -40,12 +43,13 @@ class Associated:
             dia_object=self.summaries.get(dia_object_id),
             dia_sources=history.dia_sources,
             dia_forced_sources=history.dia_forced_sources,
+            ss_source=self.ss_sources.get(row),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What an alert tells of its DiaObject.
+    """What an alert tells of what it belongs to.
 
     Attributes
     ----------
@@ -54,6 +58,8 @@ class Told:
         Fields of the Avro record.
     dia_sources, dia_forced_sources : tuple of mapping of str to value
         Its history: fields of the Avro records, by time.
+    ss_source : mapping of str to value, or None
+        Fields of the Avro record.
     """
 
     dia_object_id: int | None
@@ -61,6 +67,7 @@ class Told:
     dia_object: Mapping[str, Any] | None
     dia_sources: tuple[Mapping[str, Any], ...]
     dia_forced_sources: tuple[Mapping[str, Any], ...]
+    ss_source: Mapping[str, Any] | None
 
     def by(self, alert: Alert) -> Alert:
         """Return an alert that tells it."""
@@ -71,4 +78,5 @@ class Told:
             dia_object=self.dia_object,
             prv_dia_sources=self.dia_sources,
             prv_dia_forced_sources=self.dia_forced_sources,
+            ss_source=self.ss_source,
         )

@@ -211,6 +211,11 @@ def test_moving_objects_are_named_and_join_no_object(catalogue, found, run):
         77,
     ]
     is_moving = told.ss_object_ids == 77
+    (record,) = told.ss_sources.values()
+    assert record["ssObjectId"] == 77
+    assert record["diaDistanceRank"] == 1
+    assert told.fields(int(np.flatnonzero(is_moving)[0])).ss_source == record
+    assert told.fields(int(np.flatnonzero(~is_moving)[0])).ss_source is None
     assert told.dia_object_ids[is_moving].tolist() == [0]
     assert (told.dia_object_ids[~is_moving] > 0).all()
     assert told.metrics["n_ss_objects"] == 1
