@@ -5,6 +5,7 @@ looked at: planes are mapped from the file.
 """
 
 import io
+import math
 import mmap
 import pickle
 from collections.abc import Callable, Sequence
@@ -31,13 +32,16 @@ class MappedImages:
     ----------
     difference : Difference
     science : Exposure
+    processed_mjd_tai : float
+        When they were made; NaN if that is not known.
     """
 
     difference: Difference
     science: Exposure
+    processed_mjd_tai: float = math.nan
 
 
-def write_images(path: Path, difference: Difference, science: Exposure) -> None:
+def write_images(path: Path, images: MappedImages) -> None:
     """Write images in place of those of before, whole or not at all.
 
     They are for processes of the same installation, and not to be kept: a crash of
@@ -51,7 +55,13 @@ def write_images(path: Path, difference: Difference, science: Exposure) -> None:
     planes: list[pickle.PickleBuffer] = []
     rest = io.BytesIO()
     pickler = _ExactPickler(rest, protocol=5, buffer_callback=planes.append)
-    pickler.dump((_lean(difference), replace(science, stars=None)))
+    pickler.dump(
+        replace(
+            images,
+            difference=_lean(images.difference),
+            science=replace(images.science, stars=None),
+        )
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{uuid4().hex}")
@@ -81,8 +91,8 @@ def read_images(path: Path) -> MappedImages:
     places, rest = pickle.loads(content)  # noqa: S301
     planes = [content[start : start + size] for start, size in places]
     with quiet():
-        difference, science = pickle.loads(rest, buffers=planes)  # noqa: S301
-    return MappedImages(difference=difference, science=science)
+        images: MappedImages = pickle.loads(rest, buffers=planes)  # noqa: S301
+    return images
 
 
 def _write(path: Path, rest: bytes, planes: Sequence[pickle.PickleBuffer]) -> None:

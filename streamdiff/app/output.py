@@ -11,7 +11,7 @@ from streamdiff.adapters.avro.container import container_bytes
 from streamdiff.adapters.fits.difference import encode_difference
 from streamdiff.adapters.fits.qa import encode_qa
 from streamdiff.adapters.fits.table import encode_table
-from streamdiff.adapters.mapped_images import write_images
+from streamdiff.adapters.mapped_images import MappedImages, write_images
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.model import Alert, ExposureId, Outcome
 from streamdiff.pipeline.recovery import Recovery
@@ -77,9 +77,12 @@ class ResultFiles:
         if self.qa:
             write_qa(stem, result)
         if self.images and processed:
-            images = result.products.images
-            path = stem.with_name(f"{stem.name}{IMAGES_SUFFIX}")
-            write_images(path, images.difference, images.science)
+            kept = MappedImages(
+                difference=result.products.images.difference,
+                science=result.products.images.science,
+                processed_mjd_tai=result.processed_mjd_tai,
+            )
+            write_images(stem.with_name(f"{stem.name}{IMAGES_SUFFIX}"), kept)
 
 
 def _table(recovery: Recovery) -> bytes:

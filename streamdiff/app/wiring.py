@@ -12,6 +12,7 @@ import structlog
 
 from streamdiff import __version__
 from streamdiff.adapters.avro.alert import unmapped
+from streamdiff.adapters.clock import mjd_tai
 from streamdiff.adapters.ephemerides import read_ephemerides
 from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.tiles import read_tiles
@@ -361,6 +362,7 @@ def visit_pipeline(
         plugin_names=plugin_names(settings),
         plugin_labels=plugin_labels(settings, registry),
         monotonic=time.monotonic,
+        now_mjd_tai=lambda: mjd_tai(time.time()),
     )
 
 

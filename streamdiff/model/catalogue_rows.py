@@ -89,6 +89,8 @@ class ForcedRows(Rows):
         Where it was measured [deg].
     psf_flux, psf_flux_err, science_flux, science_flux_err : ndarray of float64
         [nJy]; NaN where they could not be measured.
+    time_processed_mjd_tai : ndarray of float64
+        NaN where it is not known.
     """
 
     dia_forced_source_id: Ints
@@ -103,3 +105,4 @@ class ForcedRows(Rows):
     psf_flux_err: Floats
     science_flux: Floats
     science_flux_err: Floats
+    time_processed_mjd_tai: Floats

@@ -1,11 +1,15 @@
 """What the pipeline makes of one visit-ready event."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+
+import numpy as np
 
 from streamdiff.model import (
     Alert,
+    Column,
     DiaSources,
     Outcome,
     Reason,
@@ -15,6 +19,10 @@ from streamdiff.model import (
 )
 from streamdiff.pipeline.recovery import Recovery
 from streamdiff.stages import Images
+
+TIME_COLUMN = Column("timeProcessedMjdTai", "f8", "d", "Time of processing, MJD, TAI")
+# The same among the metrics of a visit, where a replay finds it.
+TIME_METRIC = "time_processed_mjd_tai"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,3 +94,26 @@ class VisitResult:
             detail=skip.detail or None,
             stage_seconds=dict(stage_seconds),
         )
+
+    def at(self, mjd_tai: float) -> "VisitResult":
+        """Return the result with its time of processing; that of a skip is none."""
+        if self.products is None:
+            return self
+        name, sources = TIME_COLUMN.name, self.products.sources
+        timed = sources.with_columns(
+            (TIME_COLUMN,), {name: np.full(len(sources), mjd_tai)}
+        )
+        return replace(
+            self,
+            products=replace(self.products, sources=timed),
+            alerts=tuple(
+                replace(alert, dia_source={**alert.dia_source, name: mjd_tai})
+                for alert in self.alerts
+            ),
+            metrics={**self.metrics, TIME_METRIC: mjd_tai},
+        )
+
+    @property
+    def processed_mjd_tai(self) -> float:
+        """Return the time of processing [MJD, TAI]; NaN if it is not told."""
+        return self.metrics.get(TIME_METRIC, math.nan)

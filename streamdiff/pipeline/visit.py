@@ -44,6 +44,8 @@ class VisitPipeline:
         Stage -> "name distribution version".
     monotonic : callable
         Seconds that never go back.
+    now_mjd_tai : callable or None
+        The time [MJD, TAI], which the results are to tell.
     """
 
     exposures: ExposureSource
@@ -54,13 +56,14 @@ class VisitPipeline:
     plugin_names: Mapping[str, str]
     plugin_labels: Mapping[str, str] = field(default_factory=dict)
     monotonic: Callable[[], float]
+    now_mjd_tai: Callable[[], float] | None = None
 
     def __call__(self, event: VisitReady) -> VisitResult:
         """Return the outcome and the alerts of one detector image.
 
         Safe to repeat: the same event, templates and plugins give the same
-        result. Whatever it is, the catalogue of DiaObjects has no trace of earlier
-        ones.
+        result, but for its time. Whatever it is, the catalogue of DiaObjects has no
+        trace of earlier ones.
 
         Raises
         ------
@@ -97,6 +100,10 @@ class VisitPipeline:
         return self.comparison.run(event, science, cover, self._calls())
 
     def _result(self, event: VisitReady, calls: StageCalls) -> VisitResult:
+        result = self._compared(event, calls)
+        return result if self.now_mjd_tai is None else result.at(self.now_mjd_tai())
+
+    def _compared(self, event: VisitReady, calls: StageCalls) -> VisitResult:
         science = self.exposures.read(event, calls)
         if not science.usable(UNUSABLE).any():
             skip = Skip(Reason.NO_VALID_PIXELS, "every pixel is masked")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS, Sip
 
-from streamdiff.adapters.mapped_images import read_images, write_images
+from streamdiff.adapters.mapped_images import MappedImages, read_images, write_images
 from streamdiff.errors import StoreUnavailableError
 from streamdiff.imaging.point_source import forced_flux
 from streamdiff.model import (
@@ -57,15 +57,16 @@ def images(request):
         covariance_factor=np.full(SHAPE, 1.5, np.float32),
         score=science.image,
     )
-    return difference, science
+    return MappedImages(difference=difference, science=science, processed_mjd_tai=7.5)
 
 
 def test_what_is_read_is_what_was_written(images, tmp_path):
-    write_images(tmp_path / "images", *images)
+    write_images(tmp_path / "images", images)
     found = read_images(tmp_path / "images")
     (tmp_path / "images").unlink()
     x, y = np.random.default_rng(1).uniform(0, 50, (2, 100))
-    for before, after in zip(images, (found.difference, found.science), strict=True):
+    for name in ("difference", "science"):
+        before, after = getattr(images, name), getattr(found, name)
         for plane in ("image", "variance", "mask", "covariance_factor"):
             one, other = getattr(before, plane), getattr(after, plane)
             np.testing.assert_array_equal(one, other, strict=True)
@@ -75,14 +76,15 @@ def test_what_is_read_is_what_was_written(images, tmp_path):
         np.testing.assert_array_equal(*fluxes)
         sky = [e.wcs.all_pix2world(x, y, 0) for e in (before, after)]
         np.testing.assert_array_equal(*sky)
-    assert found.difference.science_factor == images[0].science_factor
+    assert found.difference.science_factor == images.difference.science_factor
     assert found.difference.score is None
+    assert found.processed_mjd_tai == 7.5
 
 
 def test_there_is_no_half_of_a_file(images, tmp_path):
     (tmp_path / "taken").touch()
     with pytest.raises(StoreUnavailableError, match="can not be written"):
-        write_images(tmp_path / "taken" / "images", *images)
+        write_images(tmp_path / "taken" / "images", images)
     for path in (tmp_path / "taken", tmp_path / "none"):
         with pytest.raises(StoreUnavailableError, match="can not be read"):
             read_images(path)

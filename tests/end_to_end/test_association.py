@@ -1,8 +1,9 @@
 """DiaObjects through the whole service, and once more in a replay."""
 
 import json
+import sqlite3
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -88,11 +89,16 @@ def in_folder(folder):
 @pytest.fixture(scope="module")
 def inline(night, associating, tmp_path_factory):
     """Return what a replay in this process made; it leaves the service's alone."""
-    live = Path(associating.catalogue.url.removeprefix("sqlite:///"))
-    before = live.read_bytes()
+    live = associating.catalogue.url.removeprefix("sqlite:///")
+    before = dumped(live)
     folder = replayed(night, associating, tmp_path_factory.mktemp("inline"))
-    assert live.read_bytes() == before
+    assert dumped(live) == before
     return folder
+
+
+def dumped(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
 
 
 def test_every_object_is_seen_again_and_tells_its_history(alerts):
@@ -159,8 +165,25 @@ def test_a_visit_sent_again_tells_the_same_of_its_objects(night, alerts, visit):
     names = ("diaSource", "diaObject", "prvDiaSources", "prvDiaForcedSources")
     assert len(told) == len(before) > 0
     for one, other in zip(told, before, strict=True):
+        # processed again, at another time
+        time = other["diaSource"]["timeProcessedMjdTai"]
+        assert 0 < one["diaSource"].pop("timeProcessedMjdTai") - time < 1
+        expected = other | {"diaSource": other["diaSource"].copy()}
+        expected["diaSource"].pop("timeProcessedMjdTai")
         for name in names:
-            assert one[name] == other[name]
+            assert one[name] == expected[name]
+
+
+def test_history_tells_when_it_was_processed(alerts):
+    """Forced sources have the time of the DiaSources of their visit."""
+    times = {a["diaSource"]["visit"]: a["diaSource"] for a in alerts}
+    told = [row for a in alerts for row in a["prvDiaForcedSources"] or []]
+    assert told
+    for row in told:
+        expected = times[row["visit"]]["timeProcessedMjdTai"]
+        assert row["timeProcessedMjdTai"] == expected
+        # MJD of 2026 and later, and not that of the observation
+        assert 61000 < expected != row["midpointMjdTai"]
 
 
 def test_a_replay_associates_the_same_whatever_the_number_of_workers(

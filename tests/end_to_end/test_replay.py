@@ -133,12 +133,12 @@ def rebuilt(night, settings, tmp_path_factory):
     changed = settings.store.model_copy(update={"uri": folder.as_uri()})
     changed = settings.model_copy(update={"store": changed})
     store = template_store(changed)
-    (use,) = log_at(night[0]).templates_used()["night-0"]
-    template_id = TemplateId.parse(use.template_id)
-    coadd = store.load(template_id, use.version)
+    (used,) = log_at(night[0]).pins()["night-0"].templates.items()
+    template_id, version = TemplateId.parse(used[0]), used[1]
+    coadd = store.load(template_id, version)
     mask = np.full(coadd.exposure.shape, MaskPlane.NO_DATA, np.int32)
     empty = replace(coadd, exposure=replace(coadd.exposure, mask=mask))
-    events = store.events(template_id, use.version)
+    events = store.events(template_id, version)
     store.save(empty, events, after=store.last(template_id), update_id="empty")
     return changed
 

@@ -38,6 +38,7 @@ def forced_rows(n=N):
         dia_forced_source_id=np.arange(n),
         visit=np.arange(n),
         detector=np.zeros(n),
+        time_processed_mjd_tai=np.zeros(n),
         **shared,
     )
 

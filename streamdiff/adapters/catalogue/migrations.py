@@ -8,9 +8,11 @@ from sqlalchemy import Connection, inspect, select, text, update
 from streamdiff.adapters.catalogue.tables import METADATA, VERSIONS
 from streamdiff.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 # Statements that lead from a version to the next one; SQLite and PostgreSQL take them.
-MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType({})
+MIGRATIONS: Mapping[int, Sequence[str]] = MappingProxyType(
+    {1: ("ALTER TABLE dia_forced_sources ADD time_processed_mjd_tai DOUBLE PRECISION",)}
+)
 
 
 def migrate(

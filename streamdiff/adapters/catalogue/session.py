@@ -272,6 +272,6 @@ def _forced_record(values: Mapping[str, Any]) -> Record:
         "scienceFlux": values["science_flux"],
         "scienceFluxErr": values["science_flux_err"],
         "band": values["band"],
-        "timeProcessedMjdTai": None,
+        "timeProcessedMjdTai": values["time_processed_mjd_tai"],
         "timeWithdrawnMjdTai": None,
     }

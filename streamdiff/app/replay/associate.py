@@ -143,7 +143,13 @@ class _InFolder:
             self.known.copy(_pixels(records, images))
         calls = StageCalls(monotonic=lambda: 0.0, names={"associate": self.associator})
         table = table_of(records)
-        found = self.association.run(event, table, calls, images=images)
+        found = self.association.run(
+            event,
+            table,
+            calls,
+            images=images,
+            processed_mjd_tai=images.processed_mjd_tai if images else np.nan,
+        )
         told = [_told(record, found, i) for i, record in enumerate(records)]
         write_alerts(path, told)
         kept.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """The events of event logs that a replay is about."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from streamdiff.adapters.archive.verify import is_open
@@ -10,11 +10,36 @@ from streamdiff.adapters.avro.events import decode_event, encode_event
 from streamdiff.adapters.event_log import log_files, read_log
 from streamdiff.app.decoding import Decoding
 from streamdiff.errors import UndecodableError
-from streamdiff.model import TemplateUse, VisitProcessed, VisitReady
+from streamdiff.model import VisitProcessed, VisitReady
+from streamdiff.pipeline.result import TIME_METRIC
 from streamdiff.ports import ConsumedRecord
 
-# Tells a worker, as JSON, which version of each template a visit used.
-PINNED = "streamdiff.replay.templates"
+# Tells a worker, as JSON, how a visit was processed before.
+PINNED = "streamdiff.replay.pins"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """How a visit was processed before, and is to be again.
+
+    Attributes
+    ----------
+    templates : mapping of str to int, or None
+        The version of each template that was used, by template id.
+    processed_mjd_tai : float or None
+        When that was.
+    """
+
+    templates: Mapping[str, int] | None = None
+    processed_mjd_tai: float | None = None
+
+    @classmethod
+    def of(cls, report: VisitProcessed) -> "Pins":
+        """Return what a report tells."""
+        return cls(
+            templates={use.template_id: use.version for use in report.templates},
+            processed_mjd_tai=report.metrics.get(TIME_METRIC),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +120,17 @@ class EventLog:
                     seen.add(event.event_id)
                     yield _alone(record, event, len(events)), event
 
-    def templates_used(self) -> Mapping[str, Sequence[TemplateUse]]:
-        """Return which versions the visit of each event id was compared with."""
-        used: dict[str, Sequence[TemplateUse]] = {}
+    def pins(self) -> Mapping[str, Pins]:
+        """Return how the visit of each event id was processed, where it was."""
+        pins: dict[str, Pins] = {}
         for record in self._records("visit-processed"):
             try:
                 report = decode_event(record)
             except UndecodableError:
                 continue
             if isinstance(report, VisitProcessed) and report.templates:
-                used[report.event_id] = report.templates
-        return used
+                pins[report.event_id] = Pins.of(report)
+        return pins
 
     def _records(self, topic: str) -> Iterator[ConsumedRecord]:
         """Yield the records of a topic, whatever its prefix."""
@@ -122,14 +147,13 @@ def _alone(record: ConsumedRecord, event: VisitReady, n_events: int) -> Consumed
     return replace(record, value=encode_event(event), headers=())
 
 
-def pinned(record: ConsumedRecord, uses: Iterable[TemplateUse]) -> ConsumedRecord:
-    """Return a record that also tells which templates its visit is compared with."""
-    versions = json.dumps({use.template_id: use.version for use in uses})
-    headers = (*record.headers, (PINNED, versions.encode()))
-    return replace(record, headers=headers)
+def pinned(record: ConsumedRecord, pins: Pins) -> ConsumedRecord:
+    """Return a record that also tells how its visit is to be processed."""
+    told = json.dumps(asdict(pins)).encode()
+    return replace(record, headers=(*record.headers, (PINNED, told)))
 
 
-def pins_of(record: ConsumedRecord) -> Mapping[str, int] | None:
-    """Return what `pinned` has added to a record; `None` if it has not."""
-    value = dict(record.headers).get(PINNED)
-    return None if value is None else json.loads(value)
+def pins_of(record: ConsumedRecord) -> Pins:
+    """Return what `pinned` has added to a record."""
+    told = dict(record.headers).get(PINNED)
+    return Pins() if told is None else Pins(**json.loads(told))

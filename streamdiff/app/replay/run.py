@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from streamdiff.adapters.workers import WorkerPool
 from streamdiff.app.output import file_stem
 from streamdiff.app.progress import Progress
 from streamdiff.app.replay.associate import Associates, SerialAssociation
-from streamdiff.app.replay.events import EventLog, pinned
+from streamdiff.app.replay.events import EventLog, Pins, pinned
 from streamdiff.app.replay.turns import Turns, in_time
 from streamdiff.app.replay.worker import start_replay_worker
 from streamdiff.app.topics import Topics, topics_of
@@ -125,11 +125,11 @@ def run_replay(
         raise UnprocessableError(
             f"{', '.join(map(str, events.files))}: no visit-ready event is selected"
         )
-    pins = {} if latest_templates else events.templates_used()
+    pins = events.pins()
+    if latest_templates:
+        pins = {id_: replace(pin, templates=None) for id_, pin in pins.items()}
     visits = {
-        pinned(record, pins[event.event_id])
-        if event.event_id in pins
-        else record: event
+        pinned(record, pins.get(event.event_id, Pins())): event
         for record, event in wanted
     }
     lines = dict[str, Line]()

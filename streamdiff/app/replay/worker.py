@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from streamdiff import log
+from streamdiff.adapters.clock import mjd_tai
 from streamdiff.app import wiring
 from streamdiff.app.handler import EventHandler
 from streamdiff.app.replay.events import pins_of
@@ -16,10 +17,24 @@ from streamdiff.ports import Finished, TemplateReader, WorkOrder
 
 
 class RecordClock:
-    """The time at which the record in work was sent; it does not go on."""
+    """The time at which the record in work was sent; it does not go on.
+
+    Attributes
+    ----------
+    now_s : float
+    processed_mjd_tai : float or None
+        When it was processed before, which is told again.
+    """
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.processed_mjd_tai: float | None = None
+
+    def mjd_tai(self) -> float:
+        """Return when the record is to have been processed."""
+        if self.processed_mjd_tai is not None:
+            return self.processed_mjd_tai
+        return mjd_tai(self.now_s)
 
     def time(self) -> float:
         """Return seconds since 1970, UTC."""
@@ -97,8 +112,10 @@ class ReplayHandler:
 
     def __call__(self, order: WorkOrder) -> Finished:
         """Return what would have been sent for a record."""
+        pins = pins_of(order.record)
         self.clock.now_s = max(order.record.timestamp_ms, 0) / 1000
-        self.templates.versions = pins_of(order.record)
+        self.clock.processed_mjd_tai = pins.processed_mjd_tai
+        self.templates.versions = pins.templates
         return self.handler(order)
 
 
@@ -125,7 +142,12 @@ def make_replay_handler(settings: Settings) -> ReplayHandler:
     return ReplayHandler(
         handler=replace(
             handler,
-            visits=replace(handler.visits, templates=templates, association=None),
+            visits=replace(
+                handler.visits,
+                templates=templates,
+                association=None,
+                now_mjd_tai=clock.mjd_tai,
+            ),
             reporter=replace(handler.reporter, clock=clock),
             results=replace(handler.results, images=are_measured),
         ),

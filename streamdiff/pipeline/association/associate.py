@@ -35,7 +35,7 @@ class Association:
 
     An exposure that was associated before is forgotten first: whatever the earlier
     run has found, the catalogue is left as if it had not been. Nothing depends on the
-    time of processing.
+    time of processing, which is kept.
 
     Attributes
     ----------
@@ -73,6 +73,7 @@ class Association:
             products.sources,
             calls,
             images=products.images,
+            processed_mjd_tai=result.processed_mjd_tai,
         )
         sources = products.sources.with_columns(
             OBJECT_COLUMNS,
@@ -98,6 +99,7 @@ class Association:
         calls: StageCalls,
         *,
         images: ForcedImages | None = None,
+        processed_mjd_tai: float = np.nan,
     ) -> Associated:
         """Return what DiaSources belong to, and keep them.
 
@@ -109,6 +111,8 @@ class Association:
         calls : StageCalls
         images : ForcedImages, optional
             For forced photometry.
+        processed_mjd_tai : float
+            When the exposure was processed; NaN if that is not known.
         """
         rows = SourceRows.of_table(sources)
         _require_positions(event, rows)
@@ -130,7 +134,7 @@ class Association:
             session.add_sources(rows, sources)
             forced = ForcedRows.empty()
             if images is not None and self.forced_photometry:
-                forced = step.forced(images)
+                forced = step.forced(images, processed_mjd_tai)
             return step.told(
                 rows,
                 forced,

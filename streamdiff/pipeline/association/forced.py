@@ -43,7 +43,10 @@ class ForcedImages(Protocol):
 
 
 def forced_sources(
-    event: VisitReady, images: ForcedImages, objects: DiaObjects
+    event: VisitReady,
+    images: ForcedImages,
+    objects: DiaObjects,
+    processed_mjd_tai: float = np.nan,
 ) -> ForcedRows:
     """Return the fluxes at all DiaObjects that lie on the images, where there are any.
 
@@ -82,6 +85,7 @@ def forced_sources(
         psf_flux_err=change.flux_error,
         science_flux=factor * science.flux,
         science_flux_err=factor * science.flux_error,
+        time_processed_mjd_tai=np.full(n, processed_mjd_tai),
     )
     return rows.take(np.isfinite(rows.psf_flux) | np.isfinite(rows.science_flux))
 

@@ -77,9 +77,11 @@ class Step:
         )
         return replace(rows, dia_object_id=ids, ss_object_id=ss_object_ids)
 
-    def forced(self, images: ForcedImages) -> ForcedRows:
+    def forced(self, images: ForcedImages, processed_mjd_tai: float) -> ForcedRows:
         """Return the forced sources of the exposure; they are kept."""
-        rows = self.calls("forced", forced_sources, self.event, images, self.known)
+        rows = self.calls(
+            "forced", forced_sources, self.event, images, self.known, processed_mjd_tai
+        )
         self.session.add_forced(rows)
         return rows
 

@@ -71,7 +71,7 @@ def test_a_catalogue_of_a_newer_version_is_refused(tmp_path):
         connection.execute(text("UPDATE catalogue_version SET version = 99"))
     catalogue.close()
     again = SqlCatalogue(f"sqlite:///{tmp_path}/catalogue.db")
-    with pytest.raises(ConfigError, match=r"version 99, .* knows 1"):
+    with pytest.raises(ConfigError, match=rf"version 99, .* knows {VERSION}"):
         again.prepare()
     again.close()
 

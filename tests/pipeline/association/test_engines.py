@@ -5,7 +5,10 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
+from streamdiff.adapters.catalogue.migrations import VERSION, version_of
+from streamdiff.adapters.catalogue.tables import FORCED
 from streamdiff.errors import StoreUnavailableError
 from streamdiff.pipeline.association import Association
 from streamdiff_association.nearest import Nearest
@@ -194,3 +197,19 @@ def test_a_server_that_was_away_is_found_again(postgres, open_catalogue, found, 
     finally:
         postgres.start()
     assert run(association, found((0, 0), visit=2)).dia_object_ids == ids
+
+
+def test_a_catalogue_of_the_first_version_gets_times(any_url, open_catalogue):
+    old = open_catalogue(any_url)
+    old.prepare()
+    with old.engine.begin() as connection:
+        for statement in (
+            "ALTER TABLE dia_forced_sources DROP COLUMN time_processed_mjd_tai",
+            "UPDATE catalogue_version SET version = 1",
+        ):
+            connection.execute(text(statement))
+    new = open_catalogue(any_url)
+    new.prepare()
+    with new.engine.begin() as connection:
+        assert version_of(connection) == VERSION
+        assert not connection.execute(FORCED.select()).all()
