@@ -1,6 +1,5 @@
 """``streamdiff alerts``: show, compare and report alerts that were written."""
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from streamdiff.app.alerts.result import Comparison
 from streamdiff.app.alerts.selection import Selection, without_images
 from streamdiff.app.alerts.tolerances import Tolerance
 from streamdiff.cli.alert_tables import comparison_tables, list_table
+from streamdiff.cli.json_output import json_option, print_json, print_json_rows
 from streamdiff.cli.options import ReadPath
 
 # Containers, event logs, or folders of them.
@@ -48,7 +48,7 @@ def command() -> None:
 @click.option(
     "--limit", type=click.IntRange(min=0), help="Most alerts to show; 0 for all."
 )
-@click.option("--json", "as_json", is_flag=True, help="All fields, for programs.")
+@json_option
 def show(
     files: tuple[Path, ...],
     visit: int | None,
@@ -75,7 +75,7 @@ def show(
     )
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
     if as_json:
-        _print_json(islice(records, limit or None))
+        print_json_rows(map(without_images, islice(records, limit or None)))
         return 0
     if dia_source is not None:
         return _print_details(records, dia_source)
@@ -153,7 +153,7 @@ def _print_object(records: Iterator[Record], dia_object: int) -> int:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for pages of what was lost and is new.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def compare_alerts(
     a: Path,
     b: Path,
@@ -190,8 +190,7 @@ def compare_alerts(
 
         sheets = write_sheets(pictures, found, *sources)
     if as_json:
-        stated = found.as_json() | {"pictures": [str(path) for path in sheets]}
-        click.echo(json.dumps(stated, indent=1, allow_nan=False))
+        print_json(found.as_json() | {"pictures": sheets})
     else:
         print_comparison(found)
         if sheets:
@@ -214,6 +213,7 @@ def compare_alerts(
     show_default=True,
     help="Most alerts to show; light curves have the fluxes of all.",
 )
+@json_option
 def report(
     files: tuple[Path, ...],
     output: Path,
@@ -223,6 +223,8 @@ def report(
     dia_object: int | None,
     topic: str | None,
     limit: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Write a page on the alerts in FILES: pictures, measurements, light curves."""
     from streamdiff.app.alerts.report import write_report  # noqa: PLC0415
@@ -232,7 +234,10 @@ def report(
     )
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
     n_shown = write_report(output, records, limit=limit)
-    click.echo(f"{output}: {n_shown} alerts")
+    if as_json:
+        print_json({"output": output, "n_alerts": n_shown})
+    else:
+        click.echo(f"{output}: {n_shown} alerts")
 
 
 @command.command("export")
@@ -249,6 +254,7 @@ def report(
 @_min_snr
 @_object
 @_topic
+@json_option
 def export(
     files: tuple[Path, ...],
     output: Path,
@@ -257,6 +263,8 @@ def export(
     min_snr: float | None,
     dia_object: int | None,
     topic: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Write the DiaSources of the alerts in FILES as a table for other programs."""
     from streamdiff.app.alerts.export import write_table  # noqa: PLC0415
@@ -265,7 +273,11 @@ def export(
         visit=visit, detector=detector, min_snr=min_snr, dia_object=dia_object
     )
     records = selection.alerts(AlertFiles(paths=files, topic=topic))
-    click.echo(f"{output}: {write_table(output, records)} DiaSources")
+    n_written = write_table(output, records)
+    if as_json:
+        print_json({"output": output, "n_dia_sources": n_written})
+    else:
+        click.echo(f"{output}: {n_written} DiaSources")
 
 
 def print_comparison(found: Comparison) -> None:
@@ -316,13 +328,3 @@ def _listed(exposures: Iterable[VisitDetector]) -> str:
 
 def _without_cutouts(record: Record) -> Record:
     return {n: v for n, v in record.items() if not isinstance(v, bytes)}
-
-
-def _print_json(records: Iterable[Record]) -> None:
-    """Print a JSON array, one alert at a time."""
-    opening = "["
-    for record in records:
-        text = json.dumps(without_images(record), allow_nan=False)
-        click.echo(f"{opening}\n{text}", nl=False)
-        opening = ","
-    click.echo("[]" if opening == "[" else "\n]")

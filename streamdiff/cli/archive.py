@@ -1,8 +1,7 @@
 """``streamdiff archive``: record topics, verify and list what was recorded."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -28,7 +27,8 @@ from streamdiff.app.environment import read_settings
 from streamdiff.app.recording import record as record_topics
 from streamdiff.app.recording import recorded_topics
 from streamdiff.app.service import kafka_transport
-from streamdiff.cli.options import ReadPath, json_option, utc_text, utc_time
+from streamdiff.cli.json_output import json_option, print_json, print_json_rows
+from streamdiff.cli.options import ReadPath, utc_text, utc_time
 
 LogPath = click.Path(path_type=Path)
 Positive = click.FloatRange(min=0, min_open=True)
@@ -54,6 +54,7 @@ def command() -> None:
     is_flag=True,
     help="Go on where the group stands, though records before it are missing.",
 )
+@json_option
 def record(
     path: Path,
     out: Path,
@@ -63,6 +64,7 @@ def record(
     until_idle: float | None,
     *,
     accept_gaps: bool,
+    as_json: bool,
 ) -> None:
     """Record topics as they are, until SIGTERM; a new start goes on from there."""
     settings = read_settings(path)
@@ -76,7 +78,10 @@ def record(
         until_idle_s=math.inf if until_idle is None else until_idle,
         accept_gaps=accept_gaps,
     )
-    click.echo(f"{out}: {records} records in {logs} logs")
+    if as_json:
+        print_json({"out": out, "records": records, "logs": logs})
+    else:
+        click.echo(f"{out}: {records} records in {logs} logs")
 
 
 @command.command("verify")
@@ -86,7 +91,7 @@ def verify_logs(logs: tuple[Path, ...], *, as_json: bool) -> int:
     """Check LOGS, files or folders: blocks, checksums, order of offsets."""
     found = verify(log_files(logs))
     if as_json:
-        click.echo(json.dumps(_verification_values(found), indent=1))
+        print_json(_verification_values(found))
     else:
         _print_verification(found)
     return 0 if found.is_whole else FAILED
@@ -133,7 +138,7 @@ def list_records(
     )
     chosen = islice(rows, limit or None)
     if as_json:
-        _print_json(chosen)
+        print_json_rows(chosen)
     else:
         _print_tables(chosen)
 
@@ -174,15 +179,6 @@ def _wide_console() -> Console:
     return console if console.is_terminal else Console(width=WIDTH)
 
 
-def _print_json(rows: Iterable[dict[str, Any]]) -> None:
-    """Print an array, row by row."""
-    before = "["
-    for row in rows:
-        click.echo(f"{before}\n {json.dumps(row)}", nl=False)
-        before = ","
-    click.echo("[]" if before == "[" else "\n]")
-
-
 def _print_tables(rows: Iterator[dict[str, Any]]) -> None:
     console, shows_header = _wide_console(), True
     while some := list(islice(rows, ROWS_AT_ONCE)):
@@ -199,7 +195,7 @@ def _verification_values(found: Verification) -> dict[str, Any]:
     return {
         "ok": found.is_whole,
         "records": sum(file.records for file in found.files),
-        "files": [asdict(file) | {"path": str(file.path)} for file in found.files],
+        "files": [asdict(file) for file in found.files],
         "partitions": [asdict(partition) for partition in found.partitions],
     }
 

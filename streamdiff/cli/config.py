@@ -1,6 +1,5 @@
 """``streamdiff config``: check a configuration, or print an annotated one."""
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,8 @@ from streamdiff.app import wiring
 from streamdiff.app.effective import Effective, effective
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.example import example
-from streamdiff.cli.options import json_option, plain_console
+from streamdiff.cli.json_output import json_option, print_json
+from streamdiff.cli.options import plain_console
 
 
 @click.group("config")
@@ -41,7 +41,7 @@ def check(path: Path, *, shows_all: bool, as_json: bool) -> None:
     if as_json:
         told = {"ok": True, "config_hash": settings.config_hash}
         rows = [asdict(item) for item in found]
-        click.echo(json.dumps(told | {"settings": rows}, indent=1))
+        print_json(told | {"settings": rows})
         return
     _print_table(shown)
     if hidden := len(found) - len(shown):

@@ -1,6 +1,6 @@
 """``streamdiff dead-letters``: events that were given up: list, show, retry."""
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -20,7 +20,8 @@ from streamdiff.app.dead_letters import (
 from streamdiff.app.environment import read_settings
 from streamdiff.app.service import kafka_transport
 from streamdiff.app.topics import topics_of
-from streamdiff.cli.options import config_option, json_option
+from streamdiff.cli.json_output import json_option, print_json, print_json_rows
+from streamdiff.cli.options import config_option
 from streamdiff.errors import ConfigError
 from streamdiff.stream.dead_letters import DeadLetter
 
@@ -86,7 +87,7 @@ def list_letters(letters: Iterator[DeadLetter], *, as_json: bool) -> None:
     """List dead letters; --offset takes the place that each has."""
     rows = map(described, letters)
     if as_json:
-        click.echo(json.dumps(list(rows), indent=1))
+        print_json_rows(rows)
         return
     table = Table(*LISTED, box=None)
     for row in rows:
@@ -102,7 +103,7 @@ def show_letters(letters: Iterator[DeadLetter], *, as_json: bool) -> None:
     """Show all that is known of dead letters, with tracebacks."""
     rows = map(described, letters)
     if as_json:
-        click.echo(json.dumps(list(rows), indent=1))
+        print_json_rows(rows)
         return
     for row in rows:
         trace = row.pop("traceback", "")
@@ -114,16 +115,20 @@ def show_letters(letters: Iterator[DeadLetter], *, as_json: bool) -> None:
 @command.command("retry")
 @letter_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def retry(letters: Iterator[DeadLetter], *, yes: bool) -> None:
+@json_option
+def retry(letters: Iterator[DeadLetter], *, yes: bool, as_json: bool) -> None:
     """Publish events again, as they were, to the topics that they came from."""
     config = click.get_current_context().params["config"]
     transport = kafka_transport(read_settings(config))
     records = originals(letters)
-    if not records:
-        click.echo("no dead letters")
-        return
-    topics = ", ".join(sorted({record.topic for record in records}))
-    if not yes:
-        click.confirm(f"publish {len(records)} events to {topics}?", abort=True)
+    counts = Counter(record.topic for record in records)
+    topics = ", ".join(sorted(counts))
+    if records and not yes:
+        question = f"publish {len(records)} events to {topics}?"
+        click.confirm(question, abort=True, err=as_json)
     publish(transport, records)
-    click.echo(f"{topics}: {len(records)} events")
+    if as_json:
+        print_json({"events": counts})
+    else:
+        told = f"{topics}: {len(records)} events" if records else "no dead letters"
+        click.echo(told)

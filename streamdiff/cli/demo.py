@@ -4,21 +4,22 @@ import shutil
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from streamdiff import log
-from streamdiff.app.demo.report import BRIGHT, write_report
-from streamdiff.app.demo.run import DemoResult, run_demo
-from streamdiff.app.demo.score import SNR_BINS, completeness
+from streamdiff.app.demo.figures import Figures
+from streamdiff.app.demo.report import write_report
+from streamdiff.app.demo.run import ALERTS, run_demo
 from streamdiff.app.environment import find_plugins
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.progress import shown_progress
 from streamdiff.errors import ConfigError, StreamdiffError
 from streamdiff.testing import Survey
 
 # Says that a folder was made by a demo.
 MARKER = ".streamdiff-demo"
+REPORT = "report.html"
 
 
 @click.command("demo")
@@ -29,18 +30,22 @@ MARKER = ".streamdiff-demo"
     help="Folder of the results; an earlier demo in it is replaced.",
 )
 @click.option("--seed", default=0, help="Of the simulated sky.")
-def command(out: Path, seed: int) -> None:
+@json_option
+def command(out: Path, seed: int, *, as_json: bool) -> None:
     """Simulate a survey, process its events, and compare alerts with the truth."""
-    console = Console()
+    console = Console(stderr=as_json)
     clear_folder(out)
     log.configure(level="warning")
     with shown_progress(console) as progress:
         result = run_demo(out, Survey(seed=seed), find_plugins(), progress)
-    summary = _summary(result)
-    write_report(out / "report.html", result, summary)
-    console.print(_table(result))
-    console.print(summary)
-    console.print(f"Pictures: {out / 'report.html'}; alerts: {out / 'alerts.avro'}")
+    figures = Figures.of(result)
+    write_report(out / REPORT, result, figures.summary)
+    if as_json:
+        print_json(_told(out, figures))
+    else:
+        console.print(_table(figures))
+        console.print(figures.summary)
+        console.print(f"Pictures: {out / REPORT}; alerts: {out / ALERTS}")
     if result.n_read != result.n_produced:
         raise StreamdiffError(
             f"{result.n_produced} alerts were produced, {result.n_read} were read"
@@ -65,27 +70,20 @@ def clear_folder(out: Path) -> None:
     (out / MARKER).touch()
 
 
-def _table(result: DemoResult) -> Table:
+def _table(figures: Figures) -> Table:
     table = Table(title="All visits against the truth", box=None)
     for heading in ("ideal S/N", "true", "found", "completeness"):
         table.add_column(heading, justify="right")
-    for low, high in SNR_BINS:
-        found, n = completeness(result.scores, low, high)
+    for low, high, found, n in figures.completeness:
         share = f"{found / n:.1%}" if n else "-"
         table.add_row(f"{low:g} - {high:g}", str(n), str(found), share)
     return table
 
 
-def _summary(result: DemoResult) -> str:
-    found, n = completeness(result.scores, BRIGHT)
-    n_false = sum(len(score.false_ids) for score in result.scores)
-    latency = np.median([score.latency_s for score in result.scores])
-    work = np.median([sum(r.stage_seconds.values()) for r in result.reports.values()])
-    return (
-        f"{len(result.scores)} visits and {result.n_templates} templates processed; "
-        f"{result.n_read} of {result.n_produced} alerts read. Found {found} of {n} "
-        f"changes with S/N >= {BRIGHT:g} ({found / max(n, 1):.1%}); "
-        f"{n_false} false alerts, {n_false / result.megapixels:.2f} per megapixel. "
-        f"A visit took {work:.1f} s, from its event to its report {latency:.1f} s "
-        "(medians)."
-    )
+def _told(out: Path, figures: Figures) -> dict[str, object]:
+    return {
+        "directory": out,
+        "report": out / REPORT,
+        "alerts": out / ALERTS,
+        **figures.as_json(),
+    }

@@ -1,6 +1,5 @@
 """``streamdiff doctor``: whether an installation can work."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,8 @@ from streamdiff import log
 from streamdiff.app.doctor.examine import examine
 from streamdiff.app.doctor.finding import Finding
 from streamdiff.app.environment import find_plugins
-from streamdiff.cli.options import config_option, json_option
+from streamdiff.cli.json_output import json_option, print_json
+from streamdiff.cli.options import config_option
 
 UNWELL = 1
 _OK, _PROBLEM = "ok", "problem"
@@ -39,8 +39,7 @@ def command(config: Path | None, *, as_json: bool) -> int:
 
 def _print_json(findings: Iterable[Finding]) -> None:
     rows = [asdict(finding) | {"ok": finding.is_ok} for finding in findings]
-    found = {"ok": all(row["ok"] for row in rows), "checks": rows}
-    click.echo(json.dumps(found, indent=1))
+    print_json({"ok": all(row["ok"] for row in rows), "checks": rows})
 
 
 def _print_lines(findings: Iterable[Finding]) -> list[Finding]:

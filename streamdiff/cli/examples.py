@@ -8,7 +8,7 @@ import click
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "demo": ("streamdiff demo --out demo-output",),
+        "demo": ("streamdiff demo", "streamdiff demo --out demo-output --json"),
         "run": (
             "streamdiff run -c streamdiff.toml",
             "streamdiff run -c streamdiff.toml --only templates",
@@ -82,7 +82,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "plugins bench": (
             "streamdiff plugins bench zogy --kind subtract --against al",
         ),
-        "train-reliability": ("streamdiff train-reliability -o model.json",),
+        "train-reliability": ("streamdiff train-reliability -o model.npz",),
         "doctor": (
             "streamdiff doctor",
             "streamdiff doctor -c streamdiff.toml --json",

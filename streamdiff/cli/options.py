@@ -12,9 +12,6 @@ config_option = click.option(
     "-c", "--config", "config", type=ReadPath, help="TOML file; defaults without it."
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
-
-
 WIDTH = 160  # where there is no terminal, whose width to keep to
 
 

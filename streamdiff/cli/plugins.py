@@ -1,7 +1,6 @@
 """``streamdiff plugins``: what is installed, what it does, and how good it is."""
 
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from streamdiff.app.environment import find_plugins
 from streamdiff.app.example import toml_value
-from streamdiff.cli.options import json_option
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.errors import PluginError
 from streamdiff.options import Option
 from streamdiff.plugins import KINDS, Plugin, Registry, protocol_of
@@ -63,7 +62,7 @@ def list_plugins(*, everything: bool, as_json: bool) -> None:
     registry = find_plugins()
     plugins = [p for p in _ordered(registry) if everything or p.kind != "decode"]
     if as_json:
-        click.echo(json.dumps([_row(p) for p in plugins], indent=1))
+        print_json([_row(p) for p in plugins])
     else:
         table = Table("kind", "name", "distribution", "version", box=None)
         for plugin in plugins:
@@ -81,7 +80,7 @@ def show_plugin(name: str, kind: str | None, *, as_json: bool) -> None:
     """Describe a plugin and its options: types, units, ranges, defaults."""
     found = named(find_plugins(), name, kind)
     if as_json:
-        click.echo(json.dumps([_described(plugin) for plugin in found], indent=1))
+        print_json([_described(plugin) for plugin in found])
         return
     for plugin in found:
         click.echo(f"[{plugin.table}]  # {plugin}")

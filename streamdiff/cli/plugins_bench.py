@@ -1,6 +1,5 @@
 """``streamdiff plugins bench``: a plugin beside another, on the same images."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import isfinite
@@ -23,7 +22,8 @@ from streamdiff.app.bench.run import (
 )
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.single import Workbench
-from streamdiff.cli.options import ReadPath, config_option, json_option
+from streamdiff.cli.json_output import json_option, print_json
+from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.cli.plugins import kind_option, only
 from streamdiff.errors import ConfigError
 from streamdiff.testing.ladder import LADDER
@@ -106,7 +106,7 @@ def command(
         title = f"{kind} {name}" + (f" against {against}" if against else "")
         write_bench(out, entries, pictures, comparisons, title=title)
     if as_json:
-        click.echo(_json(entries, comparisons))
+        print_json(_values(entries, comparisons))
     else:
         _show(entries, comparisons, name, against)
     return _FAILED if any(e.problem and e.contestant == name for e in entries) else 0
@@ -127,32 +127,31 @@ def _real(workbench: Workbench, pairs: Sequence[tuple[Path, Path]]) -> Iterator[
         yield Images(name=science.name, science=image, template=sky)
 
 
-def _json(entries: Sequence[Entry], comparisons: Sequence[Comparison]) -> str:
-    return json.dumps(
-        {
-            "entries": [
-                {
-                    "images": entry.images,
-                    "plugin": entry.contestant,
-                    "figures": {n: v for n, v in entry.figures.items() if isfinite(v)},
-                    "problem": entry.problem or None,
-                    "remarks": list(entry.remarks),
-                }
-                for entry in entries
-            ],
-            "verdict": [
-                {
-                    "figure": row.figure,
-                    "better": row.better,
-                    "equal": row.equal,
-                    "worse": row.worse,
-                    "verdict": row.verdict,
-                }
-                for row in comparisons
-            ],
-        },
-        indent=1,
-    )
+def _values(
+    entries: Sequence[Entry], comparisons: Sequence[Comparison]
+) -> dict[str, object]:
+    return {
+        "entries": [
+            {
+                "images": entry.images,
+                "plugin": entry.contestant,
+                "figures": {n: v for n, v in entry.figures.items() if isfinite(v)},
+                "problem": entry.problem or None,
+                "remarks": list(entry.remarks),
+            }
+            for entry in entries
+        ],
+        "verdict": [
+            {
+                "figure": row.figure,
+                "better": row.better,
+                "equal": row.equal,
+                "worse": row.worse,
+                "verdict": row.verdict,
+            }
+            for row in comparisons
+        ],
+    }
 
 
 def _show(

@@ -1,13 +1,13 @@
 """``streamdiff plugins check``: does a plugin keep the contract of its kind."""
 
-import json
 from pathlib import Path
 
 import click
 
 from streamdiff.app.checking import COSTS, Row, check_plugin
 from streamdiff.app.environment import find_plugins, read_settings
-from streamdiff.cli.options import config_option, json_option
+from streamdiff.cli.json_output import json_option, print_json
+from streamdiff.cli.options import config_option
 from streamdiff.cli.plugins import kind_option, only
 from streamdiff.testing.contract import Verdict
 
@@ -46,18 +46,15 @@ def command(
             _show(row)
     broken = sum(row.verdict is Verdict.BROKEN for row in rows)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "kind": plugin.kind,
-                    "name": plugin.name,
-                    "distribution": plugin.origin.distribution,
-                    "version": plugin.origin.version,
-                    "broken": broken,
-                    "checks": [row.as_dict() for row in rows],
-                },
-                indent=1,
-            )
+        print_json(
+            {
+                "kind": plugin.kind,
+                "name": plugin.name,
+                "distribution": plugin.origin.distribution,
+                "version": plugin.origin.version,
+                "broken": broken,
+                "checks": [row.as_dict() for row in rows],
+            }
         )
     else:
         kept = sum(row.verdict is Verdict.KEPT for row in rows if row.check != COSTS)

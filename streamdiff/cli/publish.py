@@ -1,6 +1,6 @@
 """``streamdiff publish``: images or JSON lines -> events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.service import kafka_transport
 from streamdiff.app.single import Workbench
 from streamdiff.app.topics import topics_of
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
 from streamdiff.errors import UnprocessableError
@@ -33,12 +34,13 @@ def command() -> None:
 @command.command("visit-ready")
 @click.argument("files", type=ReadPath, nargs=-1, required=True)
 @config_option
-def visit_ready(files: tuple[Path, ...], config: Path | None) -> None:
+@json_option
+def visit_ready(files: tuple[Path, ...], config: Path | None, *, as_json: bool) -> None:
     """Announce FILES: images, or JSON lines with one event each."""
     settings = read_settings(config)
     events = _visits(files, settings)
     topic = topics_of(settings).visit_ready
-    _send(settings, topic, events)
+    _send(settings, topic, events, as_json=as_json)
 
 
 @command.command("template-update")
@@ -46,8 +48,14 @@ def visit_ready(files: tuple[Path, ...], config: Path | None) -> None:
 @click.option("--template-name", default="deep", help="Flavour of the template.")
 @click.option("--action", type=click.Choice(ACTIONS), default=Action.ADD.value)
 @config_option
+@json_option
 def template_update(
-    files: tuple[Path, ...], template_name: str, action: str, config: Path | None
+    files: tuple[Path, ...],
+    template_name: str,
+    action: str,
+    config: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Add FILES to all templates that they cover; JSON lines are updates themselves."""
     settings = read_settings(config)
@@ -60,7 +68,7 @@ def template_update(
     for band in sorted({exposure.band for exposure in exposures}):
         of_band = tuple(e for e in exposures if e.band == band)
         updates.append(_update(template_name, action, of_band))
-    _send(settings, topics_of(settings).template_update, updates)
+    _send(settings, topics_of(settings).template_update, updates, as_json=as_json)
 
 
 def _update(
@@ -108,7 +116,11 @@ def _from_lines(path: Path, record: str) -> list[TemplateUpdate | VisitReady]:
 
 
 def _send(
-    settings: Settings, topic: str, events: Iterable[TemplateUpdate | VisitReady]
+    settings: Settings,
+    topic: str,
+    events: Sequence[TemplateUpdate | VisitReady],
+    *,
+    as_json: bool,
 ) -> None:
     records = [
         OutgoingRecord(topic=topic, key=message_key(event), value=encode_event(event))
@@ -119,4 +131,7 @@ def _send(
         producer.send(records)
     finally:
         producer.close()
-    click.echo(f"{topic}: {len(records)} events")
+    if as_json:
+        print_json({"topic": topic, "event_ids": [event.event_id for event in events]})
+    else:
+        click.echo(f"{topic}: {len(records)} events")

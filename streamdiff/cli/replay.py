@@ -1,9 +1,7 @@
 """``streamdiff replay``: archived events once more."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 
 import click
@@ -36,6 +34,7 @@ from streamdiff.app.replay.send import Rewriting, Sending
 from streamdiff.app.service import kafka_transport
 from streamdiff.app.topics import topics_of
 from streamdiff.cli.alerts import DIFFERENT, print_comparison
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.cli.progress import shown_progress
 from streamdiff.config import Settings
@@ -100,7 +99,7 @@ FolderPath = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--new-times", is_flag=True, help="With --to: events of now.")
 @click.option("--new-ids", metavar="SUFFIX", default="", help="With --to: other ids.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def command(
     logs: tuple[Path, ...],
     config: Path | None,
@@ -143,7 +142,9 @@ def command(
     )
     if to is not None:
         rewriting = Rewriting(times=new_times, id_suffix=new_ids)
-        _send(console, settings, logs, decoding, speed, selection, rewriting)
+        counts = _send(console, settings, logs, decoding, speed, selection, rewriting)
+        if as_json:
+            print_json(counts)
         return 0
     if speed is not None or new_times or new_ids:
         raise ConfigError("--speed, --new-times and --new-ids need --to kafka")
@@ -178,8 +179,7 @@ def command(
     }
     if as_json:
         compared = {title: made.as_json() for title, made in found.items()}
-        told = _told(replays, curves) | {"comparisons": compared}
-        click.echo(json.dumps(told, indent=2, allow_nan=False))
+        print_json(_told(replays, curves) | {"comparisons": compared})
     else:
         for name, made in replays.items():
             console.print(_summary(name, made))
@@ -277,7 +277,8 @@ def _send(
     speed: float | None,
     selection: Selection,
     rewriting: Rewriting,
-) -> None:
+) -> dict[str, int]:
+    """Send events again; return how many records there were, and how many events."""
     events = EventLog.at(logs, decoding, selection)
     n_records = sum(1 for path in events.files for _ in read_log(path))
     producer = kafka_transport(settings).producer()
@@ -301,6 +302,7 @@ def _send(
     finally:
         producer.close()
     console.print(f"{n_sent} of {n_records} records were events, and sent again")
+    return {"records": n_records, "events": n_sent}
 
 
 def _summary(name: str, made: Replay) -> str:
@@ -336,18 +338,14 @@ def _told(
             "n_alerts": made.n_alerts,
             "injected": [
                 {
-                    "brightness": [b.low, _finite(b.high)],
+                    "brightness": [b.low, b.high],
                     "n": b.n,
                     "n_found": b.n_found,
-                    "flux_ratio": _finite(b.flux_ratio),
-                    "pull_std": _finite(b.pull_std),
+                    "flux_ratio": b.flux_ratio,
+                    "pull_std": b.pull_std,
                 }
                 for b in curves[name]
             ],
         }
         for name, made in replays.items()
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None

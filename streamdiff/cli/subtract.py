@@ -9,6 +9,7 @@ from streamdiff.adapters.whole_file import write_whole
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.output import write_alerts, write_qa
 from streamdiff.app.single import Workbench
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.options import ReadPath, config_option
 from streamdiff.config import Settings
 from streamdiff.errors import UnprocessableError
@@ -26,6 +27,7 @@ from streamdiff.pipeline.result import VisitResult
 @click.option(
     "--qa", is_flag=True, help="Also OUT_qa.png and OUT_qa.fits on the matching."
 )
+@json_option
 def command(
     science: Path,
     template: Path,
@@ -34,7 +36,9 @@ def command(
     name: str | None,
     alerts: Path | None,
     catalogue: Path | None,
+    *,
     qa: bool,
+    as_json: bool,
 ) -> None:
     """Subtract TEMPLATE, which may have another WCS, from SCIENCE."""
     settings = _with_subtractor(read_settings(config), name)
@@ -45,8 +49,12 @@ def command(
             f"{science}: skipped: {result.reason}: {result.detail}"
         )
     _write(output, result, alerts=alerts, qa=qa)
-    click.echo(_summary(output, result))
-    if problem := bench.problem(result.products.images.difference):
+    problem = bench.problem(result.products.images.difference)
+    if as_json:
+        print_json(_told(output, result, problem))
+    else:
+        click.echo(_summary(output, result))
+    if problem:
         click.echo(f"streamdiff: warning: {problem}", err=True)
 
 
@@ -84,3 +92,19 @@ def _summary(output: Path, result: VisitResult) -> str:
         f"{difference.kernel_sum:.4f}, convolved {difference.convolved}, "
         f"{sum(result.stage_seconds.values()):.1f} s"
     )
+
+
+def _told(output: Path, result: VisitResult, problem: str) -> dict[str, object]:
+    assert result.products is not None  # noqa: S101 (for the type checker)
+    difference = result.products.images.difference
+    return {
+        "output": output,
+        "n_alerts": len(result.alerts),
+        "n_filtered": result.n_filtered,
+        "kernel_sum": difference.kernel_sum,
+        "convolved": difference.convolved.value,
+        "noise": difference.noise.value,
+        "metrics": result.metrics,
+        "stage_seconds": result.stage_seconds,
+        "warning": problem or None,
+    }

@@ -10,6 +10,7 @@ from rich.table import Table
 from streamdiff import __version__
 from streamdiff.adapters.whole_file import write_whole
 from streamdiff.app.training import Trainer
+from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.options import ReadPath
 from streamdiff.cli.progress import shown_progress
 from streamdiff_reliability.model import ReliabilityModel
@@ -26,8 +27,16 @@ PHASE = "fields"
 @click.option("--seed", default=0, type=click.IntRange(0), help="Of simulated fields.")
 @click.option("--processes", default=1, type=click.IntRange(1), help="At once.")
 @click.option("--name", default=__version__, help="Version of the model.")
+@json_option
 def command(
-    output: Path, fields: int, held_out: int, seed: int, processes: int, name: str
+    output: Path,
+    fields: int,
+    held_out: int,
+    seed: int,
+    processes: int,
+    name: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Train a model of reliability on simulated fields.
 
@@ -35,7 +44,7 @@ def command(
     changes and of artifacts, and is judged on other fields. Use it with
     ``[plugins.score.features] model``. Needs the extra 'train'.
     """
-    console = Console()
+    console = Console(stderr=as_json)
     trainer = Trainer(
         seed=seed, n_fields=fields, n_held_out=held_out, processes=processes
     )
@@ -45,8 +54,19 @@ def command(
     file = BytesIO()
     model.save(file)
     write_whole(output, file.getvalue())
+    if as_json:
+        print_json({"output": output, "name": name, "held_out": _points(model)})
+        return
     console.print(roc_table(model))
     console.print(f"{output}: model {name}")
+
+
+def _points(model: ReliabilityModel) -> list[dict[str, float]]:
+    points = ((kept, *model.working_point(kept)) for kept in KEPT)
+    return [
+        {"real_kept": kept, "artifacts_dropped": dropped, "reliability": threshold}
+        for kept, threshold, dropped in points
+    ]
 
 
 def roc_table(model: ReliabilityModel) -> Table:

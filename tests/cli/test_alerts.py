@@ -250,5 +250,5 @@ def test_what_is_not_there_is_told(run, usual, option):
 def test_a_report_on_one_object_has_its_alerts_only(run, stored, tmp_path):
     path = stored("some", alert(0), alert(1, diaObjectId=7), alert(2, diaObjectId=8))
     page = tmp_path / "report.html"
-    end = run("alerts", "report", path, "-o", page, "--object", 7)
-    assert end.out == f"{page}: 1 alerts\n"
+    end = run("alerts", "report", path, "-o", page, "--object", 7, "--json")
+    assert json.loads(end.out) == {"output": str(page), "n_alerts": 1}

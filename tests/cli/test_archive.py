@@ -69,11 +69,12 @@ def recorded(folder):
 def test_topics_are_recorded_until_they_are_quiet(run, path, send, broker, tmp_path):
     send(*range(20))
     out = tmp_path / "night"
-    end = run("archive", "record", "-c", path, "--out", out, "--until-idle", 1)
+    options = ["-c", path, "--out", out, "--until-idle", 1, "--json"]
+    end = run("archive", "record", *options)
     assert end.code == 0, end.err
     expected = list(broker.transport().read_all(TOPIC))
     assert len(expected) == 20
-    assert end.out == f"{out}: 20 records in 1 logs\n"
+    assert json.loads(end.out) == {"out": str(out), "records": 20, "logs": 1}
     place = lambda r: (r.partition, r.offset)  # noqa: E731
     assert sorted(recorded(out), key=place) == sorted(expected, key=place)
     assert run("archive", "verify", out).code == 0

@@ -167,8 +167,8 @@ def test_nothing_is_sent_without_consent(run, path, broker, monkeypatch, answer,
 
 
 def test_letters_of_a_log_are_sent_too(run, path, broker, log):
-    end = run("dead-letters", "retry", "-c", path, "--log", log, "--yes")
-    assert end.code == 0
+    end = run("dead-letters", "retry", "-c", path, "--log", log, "--yes", "--json")
+    assert json.loads(end.out) == {"events": {IN: 3}}
     values = {record.value for record in broker.transport().read_all(IN)}
     assert values == {original(n).value for n in (1, 2, 3)}
 

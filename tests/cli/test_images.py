@@ -1,5 +1,7 @@
 """``subtract`` and ``coadd``: files in, files out."""
 
+import json
+
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -36,6 +38,17 @@ def test_a_difference_and_its_alerts_are_written(run, images, tmp_path):
         names = [hdu.name for hdu in hdus]
         assert hdus["IMAGE"].data.shape == (160, 160)
     assert {"IMAGE", "VARIANCE", "MASK", "PSF"} < set(names)
+
+
+def test_a_difference_is_told_to_programs(run, images, tmp_path):
+    output = tmp_path / "d.fits"
+    end = run("subtract", images["science"], images["epoch1"], "-o", output, "--json")
+    told = json.loads(end.out)
+    assert (end.code, told["output"], told["warning"]) == (0, str(output), None)
+    assert told["n_alerts"] >= 1
+    assert told["kernel_sum"] == pytest.approx(1, abs=0.05)
+    assert told["metrics"]
+    assert set(told["stage_seconds"]) >= {"read", "subtract", "find"}
 
 
 def test_without_alerts_asked_for_there_is_one_file(run, images, tmp_path):
@@ -118,6 +131,17 @@ def test_epochs_become_a_coadd_that_can_be_subtracted(run, images, epochs, tmp_p
     assert (end.code, end.out) == (0, f"{coadd}: 3 of 3 exposures\n")
     assert run("subtract", images["science"], coadd, "-o", output).code == 0
     assert output.exists()
+
+
+def test_a_coadd_is_told_to_programs(run, epochs, tmp_path):
+    coadd = tmp_path / "coadd.fits"
+    end = run("coadd", *epochs, "-o", coadd, "--band", "r", "--json")
+    told = json.loads(end.out)
+    assert told["output"] == str(coadd)
+    assert [(i["visit"], i["accepted"]) for i in told["inputs"]] == [
+        (n, True) for n in (1, 2, 3)
+    ]
+    assert sum(i["weight"] for i in told["inputs"]) == pytest.approx(1)
 
 
 def test_a_band_that_can_not_be_part_of_an_id_is_refused(run, epochs, tmp_path):

@@ -66,6 +66,9 @@ def test_a_package_is_begun(run, tmp_path):
     assert end.code == 0
     assert (tmp_path / "mine" / "pyproject.toml").exists()
     assert "streamdiff plugins check mine --kind measure" in end.out
+    end = run("plugins", "new", "psf", "mine", tmp_path / "other", "--json")
+    files = json.loads(end.out)["files"]
+    assert str(tmp_path / "other" / "pyproject.toml") in files
 
 
 @pytest.mark.parametrize(

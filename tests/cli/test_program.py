@@ -68,6 +68,24 @@ def test_examples_are_calls_that_are_understood():
             assert set(given) >= {p.name for p in known[name].params if p.required}
 
 
+WITHOUT_JSON = {
+    "run": "runs until it is stopped; its log lines are JSON",
+    "monitor": "runs until it is stopped; /status.json is for programs",
+    "plugins guide": "a page to read; plugins show --json has the options",
+    "config example": "what it prints is for a program: a configuration",
+    "help": "text to read",
+}
+
+
+def test_what_a_program_might_read_is_told_as_json():
+    names = {
+        name
+        for name, command in commands()
+        if not any("--json" in option.opts for option in command.params)
+    }
+    assert names == set(WITHOUT_JSON)
+
+
 def test_completion_names_commands_without_importing_them(run_alone):
     end = run_alone(
         env={

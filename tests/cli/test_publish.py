@@ -83,8 +83,12 @@ def test_images_are_announced_by_their_headers(publish, published, images, topic
     ]
 
 
-def test_json_lines_are_events_with_the_time_of_now(publish, published, lines):
-    assert publish("visit-ready", lines(LINE, LINE | {"visit": 6})).code == 0
+def test_json_lines_are_events_with_the_time_of_now(publish, published, lines, topics):
+    told = publish("visit-ready", lines(LINE, LINE | {"visit": 6}), "--json")
+    assert json.loads(told.out) == {
+        "topic": f"{topics}visit-ready",
+        "event_ids": ["e1", "e1"],
+    }
     events = [event for _, event in published("visit-ready", 2)]
     assert [event.visit for event in events] == [5, 6]
     assert all(isinstance(event, VisitReady) for event in events)

@@ -1,5 +1,7 @@
 """``streamdiff train-reliability`` writes a model that the scorer reads."""
 
+import json
+
 import numpy as np
 
 from streamdiff.app import training
@@ -25,6 +27,19 @@ def test_it_writes_a_model_and_tells_its_quality(run, tmp_path, monkeypatch):
     model = FeatureScorer(model=str(path)).trained
     assert model.names == ("feature",)
     assert model.working_point(0.98)[1] > 0.98
+
+
+def test_its_quality_is_told_to_programs(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "examples_of", separable)
+    path = tmp_path / "model.npz"
+    end = run(
+        *("train-reliability", "-o", path, "--name", "mine", "--json"),
+        *("--fields", "2", "--held-out", "2"),
+    )
+    told = json.loads(end.out)
+    assert (told["output"], told["name"]) == (str(path), "mine")
+    kept = {point["real_kept"]: point for point in told["held_out"]}
+    assert kept[0.98]["artifacts_dropped"] > 0.98
 
 
 def test_fields_of_which_none_can_be_subtracted_are_an_error(

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from streamdiff.app.demo.figures import BRIGHT
 from streamdiff.app.demo.pictures import VisitImages
 from streamdiff.app.demo.run import DemoResult
 from streamdiff.app.demo.score import SNR_BINS, VisitScore, completeness
 from streamdiff.app.pages.page import write_page
 from streamdiff.app.pages.pictures import data_uri
 
-BRIGHT = 10.0
 PICTURES = 12
 
 # Position and caption.

@@ -42,6 +42,7 @@ from streamdiff.testing import Survey
 # Time for the first results, which wait for compilation too.
 PATIENCE_S = 600.0
 ALERT_PARTITIONS = 12
+ALERTS = "alerts.avro"
 # Patches larger than an image: the field lies on two of them.
 PATCH_PER_IMAGE = 1.66
 # Each takes its share of the visits, if it is installed; with these options.
@@ -138,7 +139,7 @@ def run_demo(
         n_produced = sum(report.n_alerts for report in results.visits)
         _await(results, results.alerts, n_produced, "alerts", progress)
     _require_processed(results)
-    write_alerts(directory / "alerts.avro", results.alerts)
+    write_alerts(directory / ALERTS, results.alerts)
     reports = {report.visit: report for report in results.visits}
     return DemoResult(
         survey=survey,

@@ -6,6 +6,7 @@ from base64 import b64decode
 import pytest
 
 from streamdiff.adapters.avro.container import read_alerts
+from streamdiff.app.demo.figures import Figures
 from streamdiff.app.demo.report import write_report
 from streamdiff.app.demo.run import SUBTRACTORS, run_demo
 from streamdiff.app.environment import find_plugins
@@ -75,6 +76,15 @@ def test_bright_changes_are_found(result):
     ]
     assert bright
     assert all(bright)
+
+
+def test_its_figures_are_those_of_the_visits(result):
+    figures = Figures.of(result)
+    told = figures.as_json()
+    assert told["n_visits"] == len(result.reports)
+    assert told["n_false"] == sum(len(score.false_ids) for score in result.scores)
+    assert sum(b["true"] for b in told["completeness"]) >= told["n_bright"] > 0
+    assert f"{figures.n_read} of {figures.n_produced} alerts read" in figures.summary
 
 
 def test_progress_is_shown_to_the_end_of_each_phase(result, steps):
