@@ -10,7 +10,7 @@ from rich.table import Table
 from streamdiff import log
 from streamdiff.app.demo.figures import Figures
 from streamdiff.app.demo.report import write_report
-from streamdiff.app.demo.run import ALERTS, run_demo
+from streamdiff.app.demo.run import ALERTS, ARCHIVE, run_demo
 from streamdiff.app.environment import find_plugins
 from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.progress import shown_progress
@@ -45,7 +45,9 @@ def command(out: Path, seed: int, *, as_json: bool) -> None:
     else:
         console.print(_table(figures))
         console.print(figures.summary)
-        console.print(f"Pictures: {out / REPORT}; alerts: {out / ALERTS}")
+        console.print(
+            f"Pictures: {out / REPORT}; alerts: {out / ALERTS}; events: {out / ARCHIVE}"
+        )
     if result.n_read != result.n_produced:
         raise StreamdiffError(
             f"{result.n_produced} alerts were produced, {result.n_read} were read"
@@ -64,7 +66,7 @@ def clear_folder(out: Path) -> None:
         raise ConfigError(
             f"--out {out}: holds files that no demo has made: choose another"
         )
-    for name in ("images", "templates", "differences"):
+    for name in ("images", "templates", "differences", ARCHIVE):
         shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
@@ -85,5 +87,6 @@ def _told(out: Path, figures: Figures) -> dict[str, object]:
         "directory": out,
         "report": out / REPORT,
         "alerts": out / ALERTS,
+        "archive": out / ARCHIVE,
         **figures.as_json(),
     }

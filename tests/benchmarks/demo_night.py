@@ -25,7 +25,8 @@ from streamdiff.adapters.workers import InlineExecutor
 from streamdiff.app.decoding import Decoding
 from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.files import template_update, write_exposures
-from streamdiff.app.demo.run import demo_settings, running_service, send_events
+from streamdiff.app.demo.run import running_service, send_events
+from streamdiff.app.demo.settings import demo_settings
 from streamdiff.app.environment import find_plugins
 from streamdiff.app.progress import Silent
 from streamdiff.app.recording import record, recorded_topics

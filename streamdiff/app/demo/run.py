@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from streamdiff.adapters.archive.folder import RollLimits
 from streamdiff.adapters.avro.container import write_alerts
 from streamdiff.adapters.avro.events import encode_event, message_key
 from streamdiff.adapters.clock import SystemClock
@@ -17,11 +17,13 @@ from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.files import template_update, write_exposures
 from streamdiff.app.demo.score import VisitScore, score_visit
+from streamdiff.app.demo.settings import SUBTRACTORS, written_settings
 from streamdiff.app.progress import Progress
+from streamdiff.app.recording import record, recorded_topics
 from streamdiff.app.service import Service, embedded_partitions
 from streamdiff.app.topics import topics_of
 from streamdiff.app.wiring import sky_map
-from streamdiff.config import Settings, from_tree
+from streamdiff.config import Settings
 from streamdiff.errors import StreamError
 from streamdiff.imaging.skymap import Tessellation
 from streamdiff.metrics import Metrics
@@ -43,12 +45,10 @@ from streamdiff.testing import Survey
 PATIENCE_S = 600.0
 ALERT_PARTITIONS = 12
 ALERTS = "alerts.avro"
-# Patches larger than an image: the field lies on two of them.
-PATCH_PER_IMAGE = 1.66
-# Each takes its share of the visits, if it is installed; with these options.
-SUBTRACTORS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {"al": {}, "zogy": {"matched_template": True}}
-)
+# Event logs of all topics.
+ARCHIVE = "archive"
+# The topics are quiet once everything was read.
+_QUIET_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,7 +103,8 @@ def run_demo(
     Parameters
     ----------
     directory : Path
-        Holds images, templates, differences and alerts afterwards.
+        Holds images, templates, differences, alerts, event logs of all topics, and
+        the configuration of each service afterwards.
     survey : Survey
     registry : Registry
     progress : Progress
@@ -115,7 +116,7 @@ def run_demo(
         If a template or a visit is not processed, or results get lost.
     """
     services = [
-        demo_settings(directory, survey, name, workers)
+        written_settings(directory, survey, name, workers)
         for name in SUBTRACTORS
         if name in registry.names("subtract")
     ]
@@ -138,6 +139,7 @@ def run_demo(
         _await(results, results.visits, len(visits), "visits", progress)
         n_produced = sum(report.n_alerts for report in results.visits)
         _await(results, results.alerts, n_produced, "alerts", progress)
+        _archive(directory / ARCHIVE, services, broker.transport())
     _require_processed(results)
     write_alerts(directory / ALERTS, results.alerts)
     reports = {report.visit: report for report in results.visits}
@@ -155,35 +157,6 @@ def run_demo(
         n_read=len(results.alerts),
         alerts=results.alerts,
         directory=directory,
-    )
-
-
-def demo_settings(
-    directory: Path, survey: Survey, subtract: str = "al", workers: int = 2
-) -> Settings:
-    """Return the configuration that the demo runs a subtraction plugin with."""
-    return from_tree(
-        {
-            "stream": {
-                "transport": "embedded",
-                "group": f"streamdiff-{subtract}",
-                "topic_prefix": f"streamdiff.{subtract}.",
-                "workers": workers,
-                "http": "",
-            },
-            "store": {
-                "uri": (directory / "templates").resolve().as_uri(),
-                "skymap": {"patch_pixels": int(PATCH_PER_IMAGE * max(survey.shape))},
-            },
-            "input": {"roots": [(directory / "images").resolve().as_uri()]},
-            "output": {
-                "directory": str(directory / "differences"),
-                "differences": True,
-                "alerts": False,
-            },
-            "pipeline": {"subtract": subtract, "register": "stars"},
-            "plugins": {"subtract": {subtract: SUBTRACTORS[subtract]}},
-        }
     )
 
 
@@ -229,6 +202,19 @@ def _partitions(services: Iterable[Settings]) -> dict[str, int]:
         alerts = topics_of(settings).alerts(0, "")
         partitions[alerts] = ALERT_PARTITIONS
     return partitions
+
+
+def _archive(folder: Path, services: Sequence[Settings], transport: Transport) -> None:
+    """Record all topics of the services, as ``streamdiff archive record`` does."""
+    topics = {topic for settings in services for topic in recorded_topics(settings)}
+    record(
+        services[0],
+        transport,
+        folder,
+        topics=sorted(topics),
+        limits=RollLimits(),
+        until_idle_s=_QUIET_S,
+    )
 
 
 @contextmanager

@@ -85,6 +85,7 @@ class Recent:
     _reports: deque[VisitProcessed] = field(default_factory=deque)
     _outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     _problems: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_PROBLEMS))
+    _n_taken: int = 0
     _n_alerts: int = 0
     _n_reports: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,9 +93,10 @@ class Recent:
     def add_alert(self, row: AlertRow, packet: Packet) -> None:
         """Take an alert; one of the same id takes the place of the earlier one."""
         with self._lock:
-            self._drop(row.id)
-            self._n_alerts += 1
-            self._rows[row.id] = replace(row, number=self._n_alerts)
+            self._n_taken += 1
+            if not self._drop(row.id):
+                self._n_alerts += 1
+            self._rows[row.id] = replace(row, number=self._n_taken)
             self._packets[row.id] = packet
             self._bytes += len(packet.body)
             while len(self._rows) > 1 and self._has_too_many_alerts():
@@ -152,9 +154,12 @@ class Recent:
             or self._bytes > self.limits.alert_mib * _MIB
         )
 
-    def _drop(self, dia_source_id: int) -> None:
-        if self._rows.pop(dia_source_id, None) is not None:
-            self._bytes -= len(self._packets.pop(dia_source_id).body)
+    def _drop(self, dia_source_id: int) -> bool:
+        """Forget an alert; return whether it was kept."""
+        if self._rows.pop(dia_source_id, None) is None:
+            return False
+        self._bytes -= len(self._packets.pop(dia_source_id).body)
+        return True
 
 
 def _shorten(kept: OrderedDict[Key, Value], most: int) -> None:

@@ -5,11 +5,15 @@ from base64 import b64decode
 
 import pytest
 
+from streamdiff.adapters.archive.verify import verify
 from streamdiff.adapters.avro.container import read_alerts
+from streamdiff.adapters.event_log import log_files
 from streamdiff.app.demo.figures import Figures
 from streamdiff.app.demo.report import write_report
-from streamdiff.app.demo.run import SUBTRACTORS, run_demo
-from streamdiff.app.environment import find_plugins
+from streamdiff.app.demo.run import ARCHIVE, run_demo
+from streamdiff.app.demo.settings import SUBTRACTORS
+from streamdiff.app.environment import find_plugins, read_settings
+from streamdiff.app.topics import topics_of
 from streamdiff.errors import StreamError
 from streamdiff.testing import Population, Survey
 
@@ -57,6 +61,27 @@ def test_every_alert_that_was_produced_is_read(result):
     assert [a["diaSourceId"] for a in stored] == [
         a["diaSourceId"] for a in result.alerts
     ]
+
+
+def test_the_night_is_archived_with_what_replays_it(result):
+    found = verify(log_files([result.directory / ARCHIVE]))
+    assert found.is_whole
+    counts = {}
+    for partition in found.partitions:
+        topic = partition.topic
+        counts[topic] = counts.get(topic, 0) + partition.records
+    assert counts["streamdiff.alerts"] == result.n_read
+    assert counts["streamdiff.visit-processed"] == len(result.reports)
+    for name in set(SUBTRACTORS) & set(find_plugins().names("subtract")):
+        settings = read_settings(result.directory / f"{name}.toml")
+        assert settings.pipeline.subtract == name
+        assert counts[topics_of(settings).visit_ready] == 1
+        config_hash = {
+            report.provenance.config_hash
+            for report in result.reports.values()
+            if report.provenance.plugins["subtract"].startswith(name)
+        }
+        assert config_hash == {settings.config_hash}
 
 
 def test_visits_are_shared_among_the_subtraction_plugins(result):
