@@ -22,6 +22,7 @@ from streamdiff.model import (
     DiaSources,
     Difference,
     Exposure,
+    PreloadHint,
     Psf,
     Skip,
     TemplateId,
@@ -247,8 +248,10 @@ class RegisteredFormat(AlertFormat, Protocol):
 class EventDecoder(Protocol):
     """A foreign message -> the events that it stands for."""
 
-    def decode(self, record: ConsumedRecord) -> Sequence[VisitReady | TemplateUpdate]:
-        """Return no, one or several events.
+    def decode(
+        self, record: ConsumedRecord
+    ) -> Sequence[VisitReady | TemplateUpdate | PreloadHint]:
+        """Return no, one or several events, or hints on exposures to come.
 
         Raises
         ------

@@ -7,7 +7,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +17,15 @@ import scipy.fft
 import structlog
 
 from streamdiff.errors import StreamError
-from streamdiff.ports import Failure, Finished, Handler, WorkOrder, whereabouts
+from streamdiff.model import PreloadHint
+from streamdiff.ports import (
+    Failure,
+    Finished,
+    Handler,
+    Preloader,
+    WorkOrder,
+    whereabouts,
+)
 
 log = structlog.get_logger()
 
@@ -33,6 +41,8 @@ _THREADS = (
 )
 _EXIT_WAIT_S = 5.0
 _NOTE_BYTES = 256
+# Hints that a process has not come to yet; more would be too late anyway.
+_MAX_HINTS = 8
 _MIB = 1 << 20
 
 
@@ -52,6 +62,16 @@ def perform(handler: Handler, order: WorkOrder) -> Result:
             return handler(order)
         except Exception as error:  # noqa: BLE001 - the border of a handler
             return Failure.of(error)
+
+
+def preload(handler: Handler, hint: PreloadHint) -> None:
+    """Let a handler get ready for what is announced; to fail at that is no failure."""
+    if not isinstance(handler, Preloader):
+        return
+    try:
+        handler.preload(hint)
+    except Exception as error:  # noqa: BLE001 - the visit will tell, if it matters
+        log.warning("preload_failed", hint=str(hint), error=str(error))
 
 
 class DiedStartingError(StreamError):
@@ -85,6 +105,8 @@ class WorkerProcess:
         theirs.close()  # else the end of the process would not end the pipe
         self._is_ready = False
         self._is_wanted = True
+        self._n_hints = 0
+        self._sending = threading.Lock()
 
     @property
     def is_alive(self) -> bool:
@@ -127,8 +149,23 @@ class WorkerProcess:
         EOFError, ConnectionError
             If the process ends.
         """
-        self._pipe.send(order)
-        return cast("Result", self._receive(timeout_s))
+        with self._sending:
+            n_ahead = self._n_hints
+            self._pipe.send(order)
+        result = cast("Result", self._receive(timeout_s))
+        with self._sending:
+            self._n_hints -= n_ahead
+        return result
+
+    def preload(self, hint: PreloadHint) -> None:
+        """Pass a hint on, for before the next order; from any thread.
+
+        One that the process does not get is no loss.
+        """
+        with self._sending, suppress(OSError):
+            if self._n_hints < _MAX_HINTS:
+                self._pipe.send(hint)
+                self._n_hints += 1
 
     @property
     def whereabouts(self) -> tuple[str, str]:
@@ -208,10 +245,13 @@ def _serve(
     with scipy.fft.set_workers(threads):
         while True:
             try:
-                order = pipe.recv()
+                received = pipe.recv()
             except EOFError:
                 return
-            _answer(pipe, perform(handler, order))
+            if isinstance(received, PreloadHint):
+                preload(handler, received)
+            else:
+                _answer(pipe, perform(handler, received))
 
 
 def _answer(pipe: Connection, result: Result) -> None:

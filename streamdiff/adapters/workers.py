@@ -20,10 +20,11 @@ from streamdiff.adapters.worker_process import (
     Result,
     WorkerProcess,
     perform,
+    preload,
 )
 from streamdiff.errors import StreamError
-from streamdiff.model import Reason
-from streamdiff.ports import Failure, Handler, WorkOrder
+from streamdiff.model import PreloadHint, Reason
+from streamdiff.ports import Failure, Finished, Handler, WorkOrder
 
 log = structlog.get_logger()
 
@@ -61,6 +62,8 @@ class InlineExecutor:
         result = perform(self._handler, order)
         if isinstance(result, Failure) and result.spoils_worker:
             self.start()
+        for hint in _hints(result):
+            preload(self._handler, hint)
         future.set_result(result)
         return future
 
@@ -181,6 +184,9 @@ class WorkerPool:
             desk = self._busy[future] = self._free.get()  # one for each thread
         try:
             result = desk.perform(order, timeout_s)
+            for hint in _hints(result):
+                for each in self._desks:
+                    each.preload(hint)
         except Exception as error:  # noqa: BLE001 - the future tells
             self._release(future)
             future.set_exception(error)
@@ -266,6 +272,12 @@ class _Desk:
             self._replace(process)
         return result
 
+    def preload(self, hint: PreloadHint) -> None:
+        """Let the process get ready for what is announced, before its next order."""
+        with self._lock:
+            if self._process is not None:
+                self._process.preload(hint)
+
     def kill(self) -> None:
         """End the process at once; from any thread."""
         with self._lock:
@@ -292,6 +304,10 @@ class _Desk:
         process.end()
         if not self._is_closed:
             self.hire()  # starts while the pool waits for the next order
+
+
+def _hints(result: Result) -> tuple[PreloadHint, ...]:
+    return result.hints if isinstance(result, Finished) else ()
 
 
 def _late(timeout_s: float, whereabouts: tuple[str, str]) -> Failure:

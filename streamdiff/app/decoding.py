@@ -8,14 +8,14 @@ import structlog
 
 from streamdiff.adapters.avro.events import decode_event
 from streamdiff.errors import UndecodableError
-from streamdiff.model import TemplateUpdate, VisitReady
+from streamdiff.model import PreloadHint, TemplateUpdate, VisitReady
 from streamdiff.pipeline.side_effects import SideEffects, watch
 from streamdiff.ports import ConsumedRecord
 from streamdiff.stages import EventDecoder
 
 log = structlog.get_logger(__name__)
 
-Event: TypeAlias = VisitReady | TemplateUpdate
+Event: TypeAlias = VisitReady | TemplateUpdate | PreloadHint
 
 # An update of a thousand exposures has half a megabyte.
 MAX_MESSAGE_BYTES = 4 << 20
@@ -35,7 +35,7 @@ class Decoding:
     decoders: Sequence[EventDecoder] = ()
 
     def events(self, record: ConsumedRecord) -> Sequence[Event]:
-        """Return the events of a record; a hint may stand for none.
+        """Return the events of a record, or hints; it may stand for nothing.
 
         Raises
         ------
@@ -59,9 +59,7 @@ class Decoding:
         raise UndecodableError("; ".join(reasons))
 
 
-def _decoded(
-    decoder: EventDecoder, record: ConsumedRecord
-) -> Sequence[VisitReady | TemplateUpdate]:
+def _decoded(decoder: EventDecoder, record: ConsumedRecord) -> Sequence[Event]:
     """Return what a decoder makes of a record; it may leave no trace."""
     effects = SideEffects()
     name = type(decoder).__name__
@@ -99,6 +97,6 @@ def _checked(events: Iterable[Event]) -> Sequence[Event]:
     """Return what a decoder gave, if these are events."""
     checked = tuple(events)
     for event in checked:
-        if not isinstance(event, VisitReady | TemplateUpdate):
+        if not isinstance(event, Event):
             raise TypeError(f"it returned {type(event).__name__}, not an event")
     return checked

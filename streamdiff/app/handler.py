@@ -1,6 +1,6 @@
 """The work on one record, in a worker: decode, process, encode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,6 +13,7 @@ from streamdiff.app.reports import Reporter
 from streamdiff.model import (
     Alert,
     Outcome,
+    PreloadHint,
     Reason,
     Skip,
     TemplateUpdate,
@@ -36,6 +37,14 @@ from streamdiff.stages import AlertFormat, HeadedFormat
 PRODUCER_TIMESTAMP = "producer_timestamp"
 
 
+log = structlog.get_logger(__name__)
+
+
+def _load_none(hint: PreloadHint) -> int:  # noqa: ARG001
+    """Load nothing."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventHandler:
     """Turns one record of the stream into the records that answer it.
@@ -53,6 +62,8 @@ class EventHandler:
         Age from which a visit is skipped; 0 for never.
     plugin_labels : mapping of str to str
         Stage -> "name distribution version" of its plugin.
+    load_templates : callable
+        Loads those of an announced field, and returns how many.
     """
 
     visits: VisitPipeline
@@ -62,6 +73,7 @@ class EventHandler:
     results: ResultFiles
     stale_after_s: float
     plugin_labels: Mapping[str, str] = field(default_factory=dict)
+    load_templates: Callable[[PreloadHint], int] = _load_none
 
     def __call__(self, order: WorkOrder) -> Finished:
         """Return what is to be sent for a record.
@@ -78,8 +90,25 @@ class EventHandler:
         events = self.reporter.decoding.events(order.record)
         return _joined([self._answer(event, order) for event in events])
 
+    def preload(self, hint: PreloadHint) -> None:
+        """Load the templates of an announced field into this worker's memory."""
+        began = self.reporter.clock.monotonic()
+        n_loaded = self.load_templates(hint)
+        log.info(
+            "templates_preloaded",
+            n_templates=n_loaded,
+            instrument=hint.instrument,
+            detector=hint.detector,
+            band=hint.band,
+            elapsed_s=round(self.reporter.clock.monotonic() - began, 3),
+        )
+
     def _answer(self, event: Event, order: WorkOrder) -> Finished:
         match event:
+            case PreloadHint():
+                # This worker gets it back, like all others: offset and next event
+                # are not to wait for it.
+                return Finished(hints=(event,))
             case VisitReady():
                 with structlog.contextvars.bound_contextvars(
                     visit=event.visit, detector=event.detector
@@ -208,6 +237,7 @@ def _joined(answers: Sequence[Finished]) -> Finished:
         reason=answers[-1].reason if answers else None,
         log={"n_events": len(answers)},
         processed_ids=tuple(id_ for answer in answers for id_ in answer.processed_ids),
+        hints=tuple(hint for answer in answers for hint in answer.hints),
     )
 
 

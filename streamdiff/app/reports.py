@@ -14,6 +14,7 @@ from streamdiff.app.topics import Topics
 from streamdiff.errors import UndecodableError
 from streamdiff.model import (
     Outcome,
+    PreloadHint,
     Provenance,
     Reason,
     TemplateRebuilt,
@@ -118,7 +119,7 @@ class Reporter:
         match event:
             case VisitReady():
                 return self._failed_visit(event, failure, attempts)
-            case TemplateUpdate(template_id=None):
+            case TemplateUpdate(template_id=None) | PreloadHint():
                 return None
             case TemplateUpdate():
                 return self._failed_template(event, failure)

@@ -1,6 +1,7 @@
 """What a worker process builds once, and then uses for every record."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,6 +17,7 @@ from streamdiff.app.reports import Reporter
 from streamdiff.app.topics import topics_of
 from streamdiff.app.warm_up import warm_up
 from streamdiff.config import Settings
+from streamdiff.pipeline.preload import preload
 from streamdiff.plugins import Registry
 
 
@@ -58,6 +60,7 @@ def make_handler(
         results=_result_files(settings),
         stale_after_s=settings.stream.stale_after_s,
         plugin_labels=wiring.plugin_labels(settings, registry),
+        load_templates=partial(preload, store=store, skymap=wiring.sky_map(settings)),
     )
 
 

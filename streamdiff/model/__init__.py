@@ -25,6 +25,7 @@ from streamdiff.model.kernel import MatchingKernel
 from streamdiff.model.kernel_candidates import CandidateStatus, KernelCandidates
 from streamdiff.model.mask import NO_PLANES, UNUSABLE, MaskPlane
 from streamdiff.model.outcomes import Outcome, Reason, Skip
+from streamdiff.model.preload_hint import PreloadHint
 from streamdiff.model.psf import ConstantPsf, GridPsf, PolynomialPsf, Psf, UnknownPsf
 from streamdiff.model.star_list import StarList
 from streamdiff.model.template import Template
@@ -60,6 +61,7 @@ __all__ = [
     "Noise",
     "Outcome",
     "PolynomialPsf",
+    "PreloadHint",
     "Provenance",
     "Psf",
     "PsfComponent",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from streamdiff.errors import (
     ChangedInputError,
@@ -13,7 +13,7 @@ from streamdiff.errors import (
     StreamdiffError,
     UnprocessableError,
 )
-from streamdiff.model import Outcome, Reason
+from streamdiff.model import Outcome, PreloadHint, Reason
 from streamdiff.ports.stream import ConsumedRecord, OutgoingRecord
 
 # Told where in the pipeline the work is: stage and plugin, or nothing.
@@ -66,6 +66,8 @@ class Finished:
         Fields for the one log line on this event.
     processed_ids : tuple of str
         Ids of the events that this answers in full.
+    hints : tuple of PreloadHint
+        What every worker may get ready for.
     """
 
     records: tuple[OutgoingRecord, ...] = ()
@@ -74,6 +76,7 @@ class Finished:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     log: Mapping[str, LogValue] = field(default_factory=dict)
     processed_ids: tuple[str, ...] = ()
+    hints: tuple[PreloadHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +148,15 @@ class Handler(Protocol):
         Exception
             Anything else fails the record for good.
         """
+        ...
+
+
+@runtime_checkable
+class Preloader(Handler, Protocol):
+    """A handler that can get ready for what is announced."""
+
+    def preload(self, hint: PreloadHint) -> None:
+        """Load what an exposure is going to need; it may raise anything."""
         ...
 
 

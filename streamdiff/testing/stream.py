@@ -11,7 +11,7 @@ from pathlib import Path
 import scipy.fft
 
 from streamdiff.errors import RetryableError
-from streamdiff.model import Outcome
+from streamdiff.model import Outcome, PreloadHint
 from streamdiff.ports import (
     ConsumedRecord,
     Failure,
@@ -100,21 +100,34 @@ class ManualExecutor:
         self.closed = True
 
 
+HINT = PreloadHint(
+    instrument="SimCam", detector=1, band="bad", ra=10.0, dec=-5.0, radius_deg=0.1
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoHandler:
     """Answers each record with one of the same key and value.
 
     Values that begin with a command misbehave: ``die`` ends the process, ``hang``
     never ends, ``unpicklable`` returns what can not cross processes, ``fail`` raises,
-    ``retry`` fails for now, ``late`` only until the third attempt.
+    ``retry`` fails for now, ``late`` only until the third attempt. ``hint 3`` passes
+    three hints on, and ``hints`` answers with how many came to this handler.
     """
 
     topic: str = "out"
+    hints: list[PreloadHint] = field(default_factory=list)
+
+    def preload(self, hint: PreloadHint) -> None:
+        """Remember a hint; one of the band ``bad`` raises."""
+        self.hints.append(hint)
+        if hint.band == "bad":
+            raise ValueError("no such template")
 
     def __call__(self, order: WorkOrder) -> Finished:
         """Return the answer."""
         value = order.record.value or b""
-        command = value.partition(b" ")[0]
+        command, _, number = value.partition(b" ")
         if command == b"die":
             os._exit(3)
         if command == b"hang":
@@ -125,6 +138,10 @@ class EchoHandler:
             raise ValueError("no good")
         if command == b"retry" or (command == b"late" and order.attempt < 3):
             raise RetryableError("not now")
+        if command == b"hint":
+            return Finished(hints=(HINT,) * int(number))
+        if command == b"hints":
+            return Finished(log={"hints": len(self.hints)})
         return echo(order, topic=self.topic)
 
 

@@ -12,6 +12,7 @@ from streamdiff.errors import StoreUnavailableError, StreamError
 from streamdiff.model import Reason
 from streamdiff.ports import ConsumedRecord, Failure, Finished, WorkOrder
 from streamdiff.testing.stream import (
+    HINT,
     DyingFactory,
     fail_to_make_handler,
     make_echo_handler,
@@ -43,6 +44,26 @@ def test_a_worker_returns_what_the_handler_makes(pool):
     finished = ask(pool, b"hello")
     assert isinstance(finished, Finished)
     assert finished.records[0].value == b"hello"
+
+
+def test_hints_reach_every_worker_before_its_next_order_and_never_too_many():
+    pool = WorkerPool(make_echo_handler, workers=2)
+    pool.start()
+    try:
+        assert ask(pool, b"hint 3") == Finished(hints=(HINT,) * 3)
+        # The free workers take turns. That a hint can not be followed harms nobody.
+        assert [ask(pool, b"hints").log["hints"] for _ in range(2)] == [3, 3]
+        ask(pool, b"hint 50")
+        assert {ask(pool, b"hints").log["hints"] for _ in range(2)} == {3 + 8}
+    finally:
+        pool.close()
+
+
+def test_hints_reach_a_handler_without_processes():
+    executor = InlineExecutor(make_echo_handler)
+    executor.start()
+    assert isinstance(ask(executor, b"hint 2"), Finished)
+    assert ask(executor, b"hints").log["hints"] == 2
 
 
 def test_an_error_of_the_handler_comes_back_as_text(pool):

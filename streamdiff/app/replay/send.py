@@ -9,7 +9,7 @@ from streamdiff.app.decoding import Decoding
 from streamdiff.app.replay.events import Selection
 from streamdiff.app.topics import Topics
 from streamdiff.errors import UndecodableError
-from streamdiff.model import TemplateUpdate, VisitReady
+from streamdiff.model import PreloadHint, TemplateUpdate, VisitReady
 from streamdiff.ports import Clock, ConsumedRecord, OutgoingRecord, Producer
 
 # Records that are sent at once where there is no spacing to keep.
@@ -125,7 +125,7 @@ class Sending:
             return same
         if isinstance(event, VisitReady) and not self.selection.takes(event):
             return None
-        if self.rewriting == Rewriting():
+        if self.rewriting == Rewriting() or isinstance(event, PreloadHint):
             return same
         return replace(same, value=encode_event(self._rewritten(event)), headers=())
 

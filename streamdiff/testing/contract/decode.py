@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from streamdiff.errors import UndecodableError
-from streamdiff.model import TemplateUpdate, VisitReady
+from streamdiff.model import PreloadHint, TemplateUpdate, VisitReady
 from streamdiff.ports import ConsumedRecord
 from streamdiff.testing.contract.check import Arguments, Subject, checks_of, require
 from streamdiff.testing.contract.kind import Kind
 
+_EVENTS = (VisitReady, TemplateUpdate, PreloadHint)
 _READ = "streamdiff.stages.EventDecoder"
 
 
@@ -15,8 +16,8 @@ def validate(subject: Subject, arguments: Arguments, result: object) -> None:  #
     """Raise unless a result is a sequence of events."""
     require(
         isinstance(result, Sequence)
-        and all(isinstance(event, VisitReady | TemplateUpdate) for event in result),
-        expected="a sequence of VisitReady and TemplateUpdate",
+        and all(isinstance(event, _EVENTS) for event in result),
+        expected="a sequence of VisitReady, TemplateUpdate and PreloadHint",
         got=f"{type(result).__name__} {result!r:.60}",
         read=_READ,
     )

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from streamdiff.errors import ConfigError, UndecodableError
+from streamdiff.model import PreloadHint
 from streamdiff.ports import ConsumedRecord
 from streamdiff_notifications import NextVisit, S3ObjectCreated
 
@@ -188,7 +189,66 @@ def test_options_that_can_not_be_meant_are_refused(options):
         decoder(**options)
 
 
-@pytest.mark.parametrize("name", ["fanned_out_visit.json", "next_visit_sal_value.json"])
-def test_an_announcement_is_no_event(shared_data, name):
-    content = (shared_data / "events" / name).read_bytes()
-    assert NextVisit().decode(record(content)) == ()
+@pytest.fixture
+def announced(shared_data):
+    """Return the announcement of a visit, as it comes for each detector."""
+    path = shared_data / "events" / "fanned_out_visit.json"
+    return json.loads(path.read_text())
+
+
+def test_an_announcement_is_a_hint_on_its_field(announced):
+    [hint] = NextVisit(bands={"k2022": "K"}, radius_deg=0.2).decode(record(announced))
+    assert hint == PreloadHint(
+        instrument="LSSTCam",
+        detector=42,
+        band="K",
+        ra=134.5454,
+        dec=-65.3261,
+        radius_deg=0.2,
+    )
+    [hint] = NextVisit().decode(record(announced | {"filters": "r_57"}))
+    assert hint.band == "r"
+
+
+@pytest.mark.parametrize(
+    ("angle", "flip_x", "east", "north"),
+    [(0, False, 0.5, 0.2), (0, True, -0.5, 0.2), (90, False, 0.2, -0.5)],
+)
+def test_the_field_of_a_detector_is_turned_with_the_camera(
+    announced, angle, flip_x, east, north
+):
+    decoder = NextVisit(detector_offsets={"42": (0.5, 0.2)}, flip_x=flip_x)
+    [hint] = decoder.decode(record(announced | {"cameraAngle": angle}))
+    ra, dec = announced["position"]
+    scale = np.cos(np.radians(dec))
+    # within what the tangent plane and its cosine differ over half a degree
+    assert (hint.ra - ra) * scale == pytest.approx(east, abs=0.02)
+    assert hint.dec - dec == pytest.approx(north, abs=0.02)
+
+
+def test_an_announcement_without_images_filter_or_position_is_passed_over(
+    shared_data, announced
+):
+    test_message = (shared_data / "events" / "next_visit_sal_value.json").read_bytes()
+    for content in (
+        test_message,
+        announced | {"nimages": 0},
+        announced | {"filters": ""},
+        announced | {"coordinateSystem": 3},
+    ):
+        assert NextVisit().decode(record(content)) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position": [10.0]},
+        {"position": [10.0, 91.0]},
+        {"position": [None, 0.0]},
+        {"position": "ab"},
+        {"detector": "R22"},
+    ],
+)
+def test_an_announcement_that_can_not_be_meant_is_refused(announced, change):
+    with pytest.raises(UndecodableError, match="no nextVisit"):
+        NextVisit().decode(record(announced | change))
