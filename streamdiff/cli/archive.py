@@ -27,6 +27,7 @@ from streamdiff.app.environment import read_settings
 from streamdiff.app.recording import record as record_topics
 from streamdiff.app.recording import recorded_topics
 from streamdiff.app.service import kafka_transport
+from streamdiff.cli.archive_report import night_lines
 from streamdiff.cli.json_output import json_option, print_json, print_json_rows
 from streamdiff.cli.options import ReadPath, utc_text, utc_time
 
@@ -141,6 +142,55 @@ def list_records(
         print_json_rows(chosen)
     else:
         _print_tables(chosen)
+
+
+@command.command("report")
+@click.argument("logs", type=LogPath, nargs=-1, required=True)
+@click.option("-o", "--output", type=ReadPath, help="HTML file.")
+@click.option("--since", type=utc_time, help="Of records: 2026-11-27T20:00, UTC.")
+@click.option("--until", type=utc_time, help="The end of that, not included.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="[output] directory, for completeness by signal over noise.",
+)
+@json_option
+def report(
+    logs: tuple[Path, ...],
+    output: Path | None,
+    since: datetime | None,
+    until: datetime | None,
+    results: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Tell how good the results of a night were, from its LOGS, files or folders.
+
+    Outcomes, latency, completeness by injection, noise, PSFs, kernels, templates and
+    dead letters: as a page, in a few lines, or as JSON.
+    """
+    from streamdiff.app.night.archive import read_night  # noqa: PLC0415
+    from streamdiff.app.night.summary import summary  # noqa: PLC0415
+    from streamdiff.app.replay.completeness import (  # noqa: PLC0415
+        completeness,
+        read_recovery,
+    )
+
+    night = read_night(logs, since_ms=_ms(since), until_ms=_ms(until))
+    curve = () if results is None else completeness(read_recovery(results))
+    found = summary(night, curve)
+    if output is not None:
+        # What draws nothing is not to wait for matplotlib.
+        from streamdiff.app.night.report import write_night  # noqa: PLC0415
+
+        write_night(output, night, found)
+    if as_json:
+        print_json(found.as_json() | {"output": output})
+        return
+    for line in night_lines(found):
+        click.echo(line)
+    if output is not None:
+        click.echo(f"Page: {output}")
 
 
 def _ms(time: datetime | None) -> int | None:

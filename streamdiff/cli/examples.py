@@ -42,6 +42,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "archive list": (
             "streamdiff archive list archive --since 2026-11-27T20:00 --band r",
         ),
+        "archive report": (
+            "streamdiff archive report archive -o night.html",
+            "streamdiff archive report archive --since 2026-11-27T20:00 --json",
+        ),
         "dead-letters list": (
             "streamdiff dead-letters list -c streamdiff.toml --reason timeout",
         ),

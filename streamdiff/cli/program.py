@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "subtract": ("subtract", "Subtract a template from one image."),
         "coadd": ("coadd", "Coadd exposures into a template."),
         "publish": ("publish", "Publish events."),
-        "archive": ("archive", "Record topics, verify and list event logs."),
+        "archive": ("archive", "Record topics; verify, list and judge event logs."),
         "dead-letters": ("dead_letters", "List, show and retry dead letters."),
         "replay": ("replay", "Process archived events again, or send them again."),
         "alerts": ("alerts", "Show, compare and report alerts."),

@@ -63,11 +63,14 @@ def quality(
 
     ``n_interpolated_pixels``: pixels without a measured value of their own in one
     of the images, of those that the difference has data for.
+
+    ``difference_noise_ratio``, see `noise_ratio`.
     """
     values = {
         **_widths(difference, science, template),
         **_limits(difference, science, template),
         "n_interpolated_pixels": float(_n_filled(difference, science, template)),
+        "difference_noise_ratio": noise_ratio(difference),
     }
     return _known(values)
 
@@ -95,6 +98,18 @@ def star_quality(difference: Difference, science: Exposure) -> dict[str, float]:
         "difference_footprint_ratio_stdev": ratio.std,
         "n_residual_stars": float(ratio.n_stars),
     }
+
+
+def noise_ratio(difference: Difference) -> float:
+    """Return the scatter of blank sky over what the variance plane says.
+
+    1 where that is right and the noise white; NaN if no pixel is usable.
+    """
+    thin = _thinned(difference.shape)
+    variance = difference.variance[thin]
+    usable = ~(_FILLED | MaskPlane.DETECTED).in_mask(difference.mask[thin])
+    usable &= np.isfinite(variance) & (variance > 0)
+    return robust_std(difference.image[thin][usable] / np.sqrt(variance[usable]))
 
 
 def limiting_flux(exposure: Exposure, *, snr: float = _LIMIT_SNR) -> float:

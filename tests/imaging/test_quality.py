@@ -8,6 +8,7 @@ import pytest
 from streamdiff.imaging.quality import (
     footprint_ratio,
     limiting_flux,
+    noise_ratio,
     quality,
     star_quality,
 )
@@ -164,3 +165,16 @@ def test_without_a_usable_pixel_there_is_no_limit():
     difference = subtracted(mask=mask)
     found = quality(difference, science, science) | star_quality(difference, science)
     assert not any("limiting" in name or "ratio" in name for name in found)
+
+
+def test_the_noise_ratio_is_the_scatter_over_the_claimed_error():
+    assert noise_ratio(subtracted()) == pytest.approx(1, abs=0.02)
+    modest = replace(subtracted(), variance=subtracted().variance / 4)
+    assert noise_ratio(modest) == pytest.approx(2, abs=0.04)
+    assert quality(modest, SCIENCE, TEMPLATE)["difference_noise_ratio"] > 1.9
+
+
+def test_a_difference_without_usable_pixels_has_no_noise_ratio():
+    full = np.full(SCIENCE.shape, MaskPlane.NO_DATA.value, np.int32)
+    empty = subtracted(mask=full)
+    assert "difference_noise_ratio" not in quality(empty, SCIENCE, TEMPLATE)

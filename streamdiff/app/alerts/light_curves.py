@@ -2,23 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from math import inf, isfinite
 from typing import Any
 
 from streamdiff.app.alerts.reading import Record
+from streamdiff.app.pages.charts import INK, band_colour, chart_png, new_chart
 
 # A flux without another to compare it with is no curve.
 MIN_POINTS = 2
-_COLOURS = {
-    "u": "tab:purple",
-    "g": "tab:green",
-    "r": "tab:red",
-    "i": "tab:brown",
-    "z": "tab:gray",
-    "y": "black",
-}
-_DPI = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -78,18 +69,14 @@ def dia_object_of(record: Record) -> int | None:
 
 def draw_curve(points: Iterable[FluxPoint], unit: str) -> bytes:
     """Return a light curve as PNG: one colour per band, forced fluxes hollow."""
-    # What only gathers fluxes is not to wait for matplotlib.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(6.4, 2.6))
-    axes = figure.subplots()
+    figure, axes = new_chart(6.4, 2.6)
     figure.subplots_adjust(left=0.17, right=0.8, bottom=0.2, top=0.94)
     series: dict[tuple[str, bool], list[FluxPoint]] = {}
     for point in points:
         series.setdefault((point.band, point.is_forced), []).append(point)
     # What was detected lies over what was forced.
     for (band, is_forced), of_one in sorted(series.items(), key=_forced_first):
-        colour = _COLOURS.get(band, "tab:blue")
+        colour = band_colour(band)
         axes.errorbar(
             [p.midpoint_mjd_tai for p in of_one],
             [p.flux for p in of_one],
@@ -97,18 +84,23 @@ def draw_curve(points: Iterable[FluxPoint], unit: str) -> bytes:
             fmt="o",
             markersize=4,
             color=colour,
-            markerfacecolor="white" if is_forced else colour,
+            markerfacecolor="none" if is_forced else colour,
             label=f"{band}, forced" if is_forced else band,
         )
-    axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    axes.axhline(0, color=INK, linewidth=0.8, zorder=0)
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.locator_params(axis="x", nbins=5)  # days of five digits and their parts
     axes.set_xlabel("MJD [TAI]")
     axes.set_ylabel(f"flux [{unit}]")
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    axes.yaxis.offsetText.set_color(INK)
+    axes.legend(
+        fontsize=8,
+        frameon=False,
+        labelcolor=INK,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+    )
+    return chart_png(figure)
 
 
 def _forced_first(

@@ -130,7 +130,7 @@ def status_of(picture: Picture, now: datetime) -> Status:
         n_waiting=len(waiting),
         oldest_waiting_s=_age_s(min(waiting, default=None), now),
         last_report_s=_age_s(last, now),
-        since_shutter=Latency.of([_since_shutter_s(r, e) for r, e in pairs]),
+        since_shutter=Latency.of([since_shutter_s(r, e) for r, e in pairs]),
         since_event=Latency.of(
             [(r.finished_at - e.published_at).total_seconds() for r, e in pairs]
         ),
@@ -160,8 +160,8 @@ def _recent(
     return [report for _, report in recent], minutes
 
 
-def _since_shutter_s(report: VisitProcessed, event: VisitReady) -> float:
-    """Return the time from the end of the exposure to the report [s]."""
+def since_shutter_s(report: VisitProcessed, event: VisitReady) -> float:
+    """Return the time from the end of an exposure to its report [s]."""
     midpoint_s = (event.midpoint_mjd_tai - _MJD_OF_1970) * _DAY_S - _TAI_MINUS_UTC_S
     return report.finished_at.timestamp() - midpoint_s - event.exposure_time_s / 2
 
