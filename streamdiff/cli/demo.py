@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamdiff import log
-from streamdiff.app.demo.figures import Figures
+from streamdiff.app.demo.figures import Figures, snr_range
 from streamdiff.app.demo.report import write_report
 from streamdiff.app.demo.run import ALERTS, ARCHIVE, run_demo
 from streamdiff.app.environment import find_plugins
@@ -78,7 +78,7 @@ def _table(figures: Figures) -> Table:
         table.add_column(heading, justify="right")
     for low, high, found, n in figures.completeness:
         share = f"{found / n:.1%}" if n else "-"
-        table.add_row(f"{low:g} - {high:g}", str(n), str(found), share)
+        table.add_row(snr_range(low, high), str(n), str(found), share)
     return table
 
 

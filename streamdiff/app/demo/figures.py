@@ -1,6 +1,7 @@
 """The numbers that the demo comes to."""
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -9,6 +10,11 @@ from streamdiff.app.demo.score import SNR_BINS, completeness
 
 # Changes with such an ideal S/N are bright.
 BRIGHT = 10.0
+
+
+def snr_range(low: float, high: float) -> str:
+    """Return a range of S/N in words."""
+    return f"{low:g} to {high:g}" if isfinite(high) else f"{low:g} and more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from streamdiff.app.demo.figures import BRIGHT
+from streamdiff.app.demo.figures import BRIGHT, snr_range
 from streamdiff.app.demo.pictures import VisitImages
 from streamdiff.app.demo.run import DemoResult
 from streamdiff.app.demo.score import SNR_BINS, VisitScore, completeness
@@ -35,7 +35,7 @@ def write_report(path: Path, result: DemoResult, summary: str) -> None:
 def _bin_row(result: DemoResult, low: float, high: float) -> dict[str, object]:
     found, n = completeness(result.scores, low, high)
     return {
-        "label": f"{low:g} to {high:g}",
+        "label": snr_range(low, high),
         "n": n,
         "found": found,
         "percent": f"{found / n:.1%}" if n else "",

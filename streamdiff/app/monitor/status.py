@@ -17,6 +17,8 @@ _WINDOW_S = 600.0
 _QUANTILES = (50, 90, 99)
 _MJD_OF_1970 = 40_587
 _DAY_S = 86_400
+# Events that are published later after their exposure are of old or simulated ones.
+_FRESH_S = 86_400.0
 # TAI - UTC since 2017. The monitor rounds to 0.1 s, and no leap second is announced.
 _TAI_MINUS_UTC_S = 37.0
 
@@ -79,7 +81,8 @@ class Status:
     last_report_s : float or None
         Age of the latest report.
     since_shutter, since_event : Latency
-        From the end of the exposure, and from the publication of the event.
+        From the end of the exposure, where its event came within a day, and from the
+        publication of the event.
     outcomes : tuple
         Outcome, reason and number, the most frequent first.
     visits : tuple of Visit
@@ -130,7 +133,7 @@ def status_of(picture: Picture, now: datetime) -> Status:
         n_waiting=len(waiting),
         oldest_waiting_s=_age_s(min(waiting, default=None), now),
         last_report_s=_age_s(last, now),
-        since_shutter=Latency.of([since_shutter_s(r, e) for r, e in pairs]),
+        since_shutter=Latency.of(shutter_latencies_s(pairs)),
         since_event=Latency.of(
             [(r.finished_at - e.published_at).total_seconds() for r, e in pairs]
         ),
@@ -160,10 +163,26 @@ def _recent(
     return [report for _, report in recent], minutes
 
 
-def since_shutter_s(report: VisitProcessed, event: VisitReady) -> float:
-    """Return the time from the end of an exposure to its report [s]."""
+def shutter_latencies_s(
+    pairs: Iterable[tuple[VisitProcessed, VisitReady]],
+) -> list[float]:
+    """Return the times from the end of exposures to their reports [s].
+
+    Those of exposures whose events came more than a day later are left out: they tell
+    nothing about the service.
+    """
+    ends = [(r, e, _shutter_close_s(e)) for r, e in pairs]
+    return [
+        report.finished_at.timestamp() - end
+        for report, event, end in ends
+        if event.published_at.timestamp() - end <= _FRESH_S
+    ]
+
+
+def _shutter_close_s(event: VisitReady) -> float:
+    """Return the end of an exposure, since 1970 [s]."""
     midpoint_s = (event.midpoint_mjd_tai - _MJD_OF_1970) * _DAY_S - _TAI_MINUS_UTC_S
-    return report.finished_at.timestamp() - midpoint_s - event.exposure_time_s / 2
+    return midpoint_s + event.exposure_time_s / 2
 
 
 def _visits(reports: Iterable[VisitProcessed]) -> list[Visit]:

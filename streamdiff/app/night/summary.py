@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from streamdiff.app.monitor.status import Latency, since_shutter_s
+from streamdiff.app.monitor.status import Latency, shutter_latencies_s
 from streamdiff.app.night.archive import Night
 from streamdiff.app.night.figures import FIGURES, Odd, Spread, odd_visits, spreads
 from streamdiff.app.replay.completeness import CompletenessBin
@@ -124,7 +124,7 @@ def summary(night: Night, curve: Iterable[CompletenessBin] = ()) -> Summary:
         n_alerts=sum(r.n_alerts for r in reports),
         n_waiting=len(night.events.keys() - night.reports.keys()),
         outcomes=tuple((*key, n) for key, n in outcomes.most_common()),
-        since_shutter=Latency.of([since_shutter_s(r, e) for r, e in pairs]),
+        since_shutter=Latency.of(shutter_latencies_s(pairs)),
         since_event=Latency.of(
             [(r.finished_at - e.published_at).total_seconds() for r, e in pairs]
         ),

@@ -1,5 +1,6 @@
 """What the monitor keeps, and the numbers that it tells."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,22 @@ def test_latency_counts_from_the_end_of_the_exposure(recent, now):
     # MJD has 1e-5 s of a day's 53 bits left
     assert status.since_shutter.p50 == pytest.approx(60, abs=0.01)
     assert status.since_event.p99 == pytest.approx(50)
+
+
+def test_old_exposures_tell_nothing_of_the_time_since_their_end(event, report, now):
+    recent = Recent()
+    old = replace(event(0), midpoint_mjd_tai=61000.0)
+    recent.add_event(old)
+    recent.add_report(report(0))
+    status = status_of(recent.picture(), now)
+    assert (status.since_shutter.n, status.since_event.n) == (0, 1)
+
+
+def test_an_alert_that_comes_again_counts_once(make_recent, alert):
+    again = make_recent([alert(0), alert(1), alert(0), alert(1)])
+    picture = again.picture()
+    assert (picture.n_alerts, len(picture.rows)) == (2, 2)
+    assert [row.number for row in picture.rows] == [3, 4]
 
 
 def test_what_waits_is_what_has_no_report(recent, now):
