@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from astropy.time import Time
 
 from streamdiff.adapters.fits.extensions import Extension, Extensions, quiet
+from streamdiff.adapters.fits.persisted import persisted_calibration
 from streamdiff.adapters.fits.planes import NANOJANSKY
 from streamdiff.errors import ConfigError, InvalidExposureError
 from streamdiff.imaging.quality import AB_NANOJANSKY
@@ -74,12 +75,16 @@ class Headers:
     image: Extension
     primary: Extension
     options: HeaderOptions
+    calibration: float | None = None  # the archive's, of a calexp [nJy per count]
 
     @classmethod
     def of(cls, extensions: Extensions, options: HeaderOptions) -> "Headers":
         """Return the headers of a file's image."""
         return cls(
-            image=extensions.image(), primary=extensions.primary, options=options
+            image=extensions.image(),
+            primary=extensions.primary,
+            options=options,
+            calibration=persisted_calibration(extensions),
         )
 
     def number(self, keyword: str) -> float | None:
@@ -185,7 +190,7 @@ class Headers:
         if magzero is None:
             magzero = self.number(options.magzero_key)
         if magzero is None:
-            return unit
+            return unit or self.calibration
         scale = float(10 ** (0.4 * (AB_NANOJANSKY - magzero)))
         if unit is not None and abs(scale / unit - 1) > _MAGNITUDE_ROUNDING:
             raise self.image.invalid(

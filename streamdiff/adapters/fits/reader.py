@@ -22,6 +22,7 @@ from streamdiff.adapters.fits.frame import (
     frame_planes,
 )
 from streamdiff.adapters.fits.identity import HeaderOptions, Headers
+from streamdiff.adapters.fits.persisted import tell_of_persisted_psf
 from streamdiff.adapters.fits.planes import read_covariance, read_mask, read_psf
 from streamdiff.errors import InvalidExposureError
 from streamdiff.model import (
@@ -44,6 +45,10 @@ class FitsReader(FrameOptions, HeaderOptions):
     Its options are those of `HeaderOptions` and `FrameOptions`, and one more. Fields
     of the event win over the header; only units, zero point and the constants of the
     detector come from the file.
+
+    A calexp of LSST's pipelines is read as well. Its flux calibration (PhotoCalib)
+    counts where neither unit nor zero point is given. Its PSF is an object that only
+    LSST's code can read: it is estimated anew, and the log says so.
 
     Attributes
     ----------
@@ -178,6 +183,7 @@ def _plane(
 
 def _psf(event: VisitReady, files: Files, extensions: Extensions) -> Psf:
     if event.psf_uri is None:
+        tell_of_persisted_psf(extensions)
         return psf_of(extensions)
     own = _plane(event.psf_uri, "PSF", files, extensions)
     return psf_of(extensions) if own is None else read_psf(own)

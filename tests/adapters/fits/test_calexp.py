@@ -13,10 +13,12 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.wcs import WCS
+from structlog.testing import capture_logs
 
-from streamdiff.adapters.fits import FitsReader
+from streamdiff.adapters.fits import FitsReader, persisted
 from streamdiff.adapters.fits.exposure import encode_exposure
-from streamdiff.model import MaskPlane, VisitReady
+from streamdiff.errors import InvalidExposureError
+from streamdiff.model import MaskPlane, UnknownPsf, VisitReady
 from streamdiff.testing import Scene
 
 SKY = Scene.star_field(shape=(120, 130), density_per_mpx=2500, seed=3)
@@ -42,6 +44,39 @@ class Folder(dict):
 @pytest.fixture(scope="module")
 def exposure():
     return SKY.observe(fwhm=3.0, seed=5, visit=7)
+
+
+def calibration(mean, *, field=0, version=1, rows=1):
+    """Return the table that a PhotoCalib is persisted as (afw, PhotoCalib.cc)."""
+    columns = {
+        "calibrationMean": ("D", mean),
+        "calibrationErr": ("D", 0.0),
+        "field": ("J", field),
+        "version": ("J", version),
+    }
+    return fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name, form, array=np.full(rows, value))
+            for name, (form, value) in columns.items()
+        ],
+        name="PhotoCalib",
+    )
+
+
+@pytest.fixture
+def in_counts(calexp):
+    """Return a function: a PhotoCalib -> the calexp in counts, with it."""
+
+    def make(table):
+        with fits.open(io.BytesIO(calexp)) as hdus:
+            for hdu in hdus:
+                hdu.header.pop("BUNIT", None)
+            kept = [hdu for hdu in hdus if hdu.name != "PHOTOCALIB"]
+            buffer = io.BytesIO()
+            fits.HDUList([*kept, table]).writeto(buffer)
+        return Folder(calexp=buffer.getvalue())
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +145,41 @@ def test_a_calexp_is_an_exposure(calexp, exposure):
     places = (e.wcs.pixel_to_world_values(60, 70) for e in (found, exposure))
     # degrees; a WCS in text has 12 digits
     np.testing.assert_allclose(*places, rtol=0, atol=1e-9)
+
+
+def test_a_persisted_calibration_is_used(in_counts, exposure):
+    found = FitsReader(**OPTIONS).read(event(), in_counts(calibration(2.5)))
+    assert found.photometric
+    np.testing.assert_allclose(found.image, 2.5 * exposure.image, rtol=1e-6)
+    magzero = FitsReader(**OPTIONS, magzero=31.4).read(
+        event(), in_counts(calibration(2.5))
+    )
+    np.testing.assert_array_equal(magzero.image, exposure.image)
+
+
+@pytest.mark.parametrize(
+    "table", [calibration(2.5, version=0), calibration(2.5, rows=2)]
+)
+def test_a_calibration_that_is_not_clear_is_left_out(in_counts, table):
+    assert not FitsReader(**OPTIONS).read(event(), in_counts(table)).photometric
+
+
+@pytest.mark.parametrize("mean", [0.0, -1.0, np.nan])
+def test_a_calibration_that_is_no_positive_number_is_refused(in_counts, mean):
+    with pytest.raises(InvalidExposureError, match=r"PHOTOCALIB, calibrationMean"):
+        FitsReader(**OPTIONS).read(event(), in_counts(calibration(mean)))
+
+
+def test_what_is_not_read_of_an_archive_is_told_once(in_counts):
+    persisted._warn.cache_clear()  # noqa: SLF001 - another test may have seen it
+    files = in_counts(calibration(2.5, field=12))
+    with capture_logs() as logs:
+        found = [FitsReader(**OPTIONS).read(event(), files) for _ in range(2)]
+    assert all(isinstance(exposure.psf, UnknownPsf) for exposure in found)
+    told = [line["what"] for line in logs]
+    assert len(told) == 2
+    assert "mean is used" in told[0]
+    assert "estimated anew" in told[1]
 
 
 def test_an_exposure_of_ours_opens_as_ccddata(tmp_path, exposure):
