@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from streamdiff.testing.kafka_broker import KafkaBroker, guarded
+from streamdiff.testing.postgres_server import PostgresServer
 from streamdiff.testing.tcp_proxy import TcpProxy
 
 SESSION_S = 6.0
@@ -84,15 +85,21 @@ class Consumers:
 
 
 class Faults:
-    """Everything that can be done to consumers, their workers and their broker."""
+    """All that can be done to consumers, workers, the broker, and the catalogue."""
 
     def __init__(
-        self, consumers: Consumers, broker: KafkaBroker, proxy: TcpProxy, random: Random
+        self,
+        consumers: Consumers,
+        broker: KafkaBroker,
+        proxy: TcpProxy,
+        random: Random,
+        catalogue: PostgresServer | None = None,
     ) -> None:
         self._consumers = consumers
         self._broker = broker
         self._proxy = proxy
         self._random = random
+        self._catalogue = catalogue
 
     def kill_consumer(self) -> None:
         self._any().kill()
@@ -128,6 +135,10 @@ class Faults:
         time.sleep(REFUSAL_S)
         self._proxy.admit()
 
+    def restart_catalogue(self) -> None:
+        self._catalogue.stop()
+        self._catalogue.start()
+
     def _any(self) -> subprocess.Popen:
         return self._random.choice(self._consumers.processes)
 
@@ -150,5 +161,7 @@ def _is_worker(pid: int) -> bool:
         return False
 
 
-FAULTS = tuple(name for name in vars(Faults) if not name.startswith("_"))
+# Of a run with a catalogue alone.
+RESTART = "restart_catalogue"
+FAULTS = tuple(n for n in vars(Faults) if not n.startswith("_") and n != RESTART)
 KILLS = ("kill_consumer", "kill_worker")

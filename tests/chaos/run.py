@@ -19,13 +19,16 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from consumers import FAULTS, KILLS, SESSION_S, Consumers, Faults
-from verdict import Progress, judge
+from catalogue import judge_catalogue, tally
+from consumers import FAULTS, KILLS, RESTART, SESSION_S, Consumers, Faults
+from verdict import Progress, judge, read
 from world import (
     CRASH,
     HANG,
     NAMES,
     PARTITIONS,
+    TOPICS,
+    answers,
     build,
     create_topics,
     make_plan,
@@ -35,6 +38,7 @@ from world import (
 
 from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.testing.kafka_broker import HOST, KafkaBroker, Listener
+from streamdiff.testing.postgres_server import PostgresServer
 from streamdiff.testing.tcp_proxy import TcpProxy
 
 GROUP = "chaos"
@@ -58,6 +62,8 @@ class Chaos:
         Visit numbers from which the plugin misbehaves, one visit for each.
     embedded : bool
         On the embedded broker instead: it keeps 5 MiB per partition, so few visits.
+    associate : bool
+        With DiaObjects, in a PostgreSQL that is restarted once, too.
     limit_s : float
         The run fails if it takes longer [s].
     """
@@ -73,6 +79,7 @@ class Chaos:
     visit_timeout_s: float = 30.0
     misbehaving: tuple[int, ...] = (HANG, CRASH)
     embedded: bool = False
+    associate: bool = False
     report: dict = field(default_factory=dict)
 
     def run(self, folder: Path) -> list[str]:
@@ -81,11 +88,14 @@ class Chaos:
         images = build(folder)
         plan = make_plan(folder, images, self.visits, random, self.misbehaving)
         with ExitStack() as stack:
+            server = stack.enter_context(PostgresServer()) if self.associate else None
+            catalogue = server.new_database() if server else ""
             start = self._mock if self.embedded else self._kafka
             broker, proxy, brokers = start(folder, stack)
             publish(broker.bootstrap, plan)
             config = write_config(
                 folder,
+                catalogue,
                 brokers=brokers,
                 group=GROUP,
                 only="visits",
@@ -98,7 +108,7 @@ class Chaos:
             began = time.monotonic()
             progress = Progress(broker.bootstrap, GROUP)
             stack.callback(progress.close)
-            faults = Faults(consumers, broker, proxy, random)
+            faults = Faults(consumers, broker, proxy, random, server)
             self._disturb(progress, consumers, faults, len(plan.events))
             self._wait(progress, consumers, until=0, limit_s=self.limit_s)
             codes = consumers.stop()
@@ -115,6 +125,12 @@ class Chaos:
             wrong = judge(
                 broker.bootstrap, plan, exactly_once=self.delivery == "exactly_once"
             )
+            if server:
+                reference = server.new_database()
+                answers(folder, plan.good, reference)
+                alerts = read(broker.bootstrap, TOPICS.alerts(0, ""))
+                wrong += judge_catalogue(catalogue, reference, alerts)
+                self.report |= tally(catalogue)
         # one that had not yet begun to listen to signals had not begun to work either
         bad = [code for code in codes if code not in {0, -signal.SIGTERM}]
         wrong += [f"a consumer ended with {code}" for code in bad]
@@ -179,10 +195,11 @@ class Chaos:
             time.sleep(0.5)
 
 
-def write_config(folder: Path, **stream) -> Path:
+def write_config(folder: Path, catalogue: str = "", **stream) -> Path:
     """Write the configuration of a service of the group; return its path."""
     settings = tree(
         folder,
+        catalogue,
         transport="kafka",
         max_attempts=6,  # the kills of the chaos count, too
         dead_letter_limit={"ratio": 1.0, "consecutive": 100},
@@ -220,6 +237,7 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=300)
     parser.add_argument("--delivery", default="exactly_once")
     parser.add_argument("--embedded", action="store_true")
+    parser.add_argument("--associate", action="store_true", help="with DiaObjects")
     parser.add_argument("--folder", type=Path, help="keeps logs and data there")
     options = parser.parse_args()
     chaos = Chaos(seed=options.seed, visits=options.visits, delivery=options.delivery)
@@ -227,6 +245,8 @@ def main() -> None:
         chaos = replace(
             chaos, embedded=True, delivery="at_least_once", faults=KILLS * 3
         )
+    if options.associate:
+        chaos = replace(chaos, associate=True, faults=(*chaos.faults, RESTART))
     with ExitStack() as stack:
         folder = options.folder
         if folder is None:

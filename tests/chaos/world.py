@@ -84,6 +84,15 @@ class Plan:
     bad: frozenset[str]
 
     @property
+    def good(self):
+        """Return the events that can be processed."""
+        return [
+            event
+            for event in self.events
+            if isinstance(event, VisitReady) and event.event_id not in self.bad
+        ]
+
+    @property
     def n_poison(self):
         return sum(isinstance(event, bytes) for event in self.events)
 
@@ -117,9 +126,11 @@ def build(folder: Path) -> tuple[VisitReady, ...]:
     return visits
 
 
-def tree(folder: Path, **stream):
-    """Return the configuration of a service."""
+def tree(folder: Path, catalogue: str = "", **stream):
+    """Return the configuration of a service; with a catalogue it associates."""
+    associating = {"associate": "nearest"} if catalogue else {}
     return {
+        "catalogue": {"url": catalogue} if catalogue else {},
         "stream": {"transport": "memory", "http": "", **stream},
         "store": {
             "uri": (folder / "templates").as_uri(),
@@ -131,13 +142,14 @@ def tree(folder: Path, **stream):
             # few stars fix the kernel of so small an image: not what is tested here
             "max_residual_mean": 100.0,
             "max_residual_stdev": 100.0,
+            **associating,
         },
     }
 
 
-def answers(folder: Path, events):
+def answers(folder: Path, events, catalogue: str = ""):
     """Return the reports on events, without a stream and without chaos."""
-    settings = from_tree(tree(folder))
+    settings = from_tree(tree(folder, catalogue))
     broker = MemoryBroker({}, clock=SystemClock())
     for event in events:
         is_visit = isinstance(event, VisitReady)
@@ -176,6 +188,7 @@ def make_plan(
             event_id=f"visit-{visit}",
             visit=visit,
             detector=random.randrange(DETECTORS),
+            midpoint_mjd_tai=image.midpoint_mjd_tai + rank / 100,
             published_at=datetime.now(UTC),
         )
         events.append(event)
