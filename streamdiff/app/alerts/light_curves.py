@@ -6,7 +6,6 @@ from math import inf, isfinite
 from typing import Any
 
 from streamdiff.app.alerts.reading import Record
-from streamdiff.app.pages.charts import INK, band_colour, chart_png, new_chart
 
 # A flux without another to compare it with is no curve.
 MIN_POINTS = 2
@@ -65,49 +64,6 @@ class LightCurves:
 def dia_object_of(record: Record) -> int | None:
     """Return the diaObjectId of an alert; `None` where it has none."""
     return record["diaSource"].get("diaObjectId") or None
-
-
-def draw_curve(points: Iterable[FluxPoint], unit: str) -> bytes:
-    """Return a light curve as PNG: one colour per band, forced fluxes hollow."""
-    figure, axes = new_chart(6.4, 2.6)
-    figure.subplots_adjust(left=0.17, right=0.8, bottom=0.2, top=0.94)
-    series: dict[tuple[str, bool], list[FluxPoint]] = {}
-    for point in points:
-        series.setdefault((point.band, point.is_forced), []).append(point)
-    # What was detected lies over what was forced.
-    for (band, is_forced), of_one in sorted(series.items(), key=_forced_first):
-        colour = band_colour(band)
-        axes.errorbar(
-            [p.midpoint_mjd_tai for p in of_one],
-            [p.flux for p in of_one],
-            yerr=[p.error for p in of_one],
-            fmt="o",
-            markersize=4,
-            color=colour,
-            markerfacecolor="none" if is_forced else colour,
-            label=f"{band}, forced" if is_forced else band,
-        )
-    axes.axhline(0, color=INK, linewidth=0.8, zorder=0)
-    axes.ticklabel_format(axis="x", useOffset=False)
-    axes.locator_params(axis="x", nbins=5)  # days of five digits and their parts
-    axes.set_xlabel("MJD [TAI]")
-    axes.set_ylabel(f"flux [{unit}]")
-    axes.yaxis.offsetText.set_color(INK)
-    axes.legend(
-        fontsize=8,
-        frameon=False,
-        labelcolor=INK,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.02),
-    )
-    return chart_png(figure)
-
-
-def _forced_first(
-    series: tuple[tuple[str, bool], list[FluxPoint]],
-) -> tuple[bool, str]:
-    (band, is_forced), _ = series
-    return not is_forced, band
 
 
 def _points(

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamdiff.app.alerts.light_curves import LightCurves, dia_object_of, draw_curve
+from streamdiff.app.alerts.curve_plot import CurvePlot
+from streamdiff.app.alerts.light_curves import LightCurves, dia_object_of
 from streamdiff.app.alerts.reading import Record
 from streamdiff.app.alerts.selection import true_flags
 from streamdiff.app.alerts.triplets import Triplet
@@ -129,5 +130,5 @@ def _objects(found: _Gathered) -> Iterator[dict[str, Any]]:
     for dia_object_id, unit in found.units.items():
         points = found.curves.curve(dia_object_id)
         if points:
-            picture = draw_curve(points, unit)
-            yield {"id": dia_object_id, "n": len(points), "picture": data_uri(picture)}
+            plot = CurvePlot.of(points, unit)
+            yield {"id": dia_object_id, "n": len(points), "plot": plot}

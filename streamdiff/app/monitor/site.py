@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
-from typing import Any, cast
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from streamdiff import __version__
-from streamdiff.app.alerts.light_curves import LightCurves, draw_curve
+from streamdiff.app.alerts.curve_plot import CurvePlot
+from streamdiff.app.alerts.light_curves import LightCurves
 from streamdiff.app.alerts.report import flux_unit
 from streamdiff.app.monitor.alert_page import alert_values
 from streamdiff.app.monitor.cutouts import SHOWN, read_stamp
@@ -74,7 +75,6 @@ def site(
             Route("/alerts.json", pages.alerts_json),
             Route(alert, pages.alert),
             Route(f"{alert}/packet.avro", pages.packet),
-            Route(f"{alert}/curve.png", pages.curve),
             Route(f"{alert}/{{panel}}.png", pages.stamp_png),
             Route(f"{alert}/{{panel}}.json", pages.stamp_json),
             Route("/static/style.css", _style),
@@ -129,9 +129,8 @@ class _Pages:
     def alert(self, request: Request) -> Response:
         """Answer with all that an alert says."""
         packet = self._packet(request)
-        points, _ = self._curve(packet)
         values = alert_values(packet.record(), request.query_params)
-        return self._page("alert.html.j2", n_points=len(points), **values)
+        return self._page("alert.html.j2", plot=self._curve(packet), **values)
 
     def packet(self, request: Request) -> Response:
         """Answer with the alert as a file."""
@@ -142,13 +141,6 @@ class _Pages:
             media_type="application/octet-stream",
             headers={"content-disposition": f'attachment; filename="{name}.avro"'},
         )
-
-    def curve(self, request: Request) -> Response:
-        """Answer with the light curve of the alert's DiaObject."""
-        points, unit = self._curve(self._packet(request))
-        if not points:
-            raise HTTPException(404)
-        return Response(draw_curve(points, unit), media_type="image/png")
 
     def stamp_png(self, request: Request) -> Response:
         """Answer with the picture of a cutout."""
@@ -190,17 +182,18 @@ class _Pages:
             raise HTTPException(404)
         return stamp
 
-    def _curve(self, packet: Packet) -> tuple[tuple[Any, ...], str]:
-        """Return the light curve that the kept alerts of an object tell."""
+    def _curve(self, packet: Packet) -> CurvePlot | None:
+        """Return the light curve that the kept alerts of an object tell, if any."""
         record = packet.record()
         dia_object_id = record["diaSource"].get("diaObjectId")
         if not dia_object_id:
-            return (), ""
+            return None
         curves = LightCurves()
         curves.add(record)
         for other in self._recent.of_object(dia_object_id, _MOST_OF_OBJECT):
             curves.add(other.record())
-        return curves.curve(dia_object_id), flux_unit(record)
+        points = curves.curve(dia_object_id)
+        return CurvePlot.of(points, flux_unit(record)) if points else None
 
 
 def _style(request: Request) -> Response:  # noqa: ARG001

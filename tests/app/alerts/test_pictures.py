@@ -139,7 +139,9 @@ def test_the_page_holds_pictures_measurements_and_light_curves(
     assert write_report(page, [with_history, lone], limit=10) == 2
     text = page.read_text()
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-    assert len(pictures) == 3  # two triplets and one light curve
+    assert len(pictures) == 2
+    assert text.count('<svg class="curve"') == 1
+    assert text.count('class="band-r forced"') == 2  # the flux, and the legend
     assert all(b64decode(p).startswith(b"\x89PNG") for p in pictures)
     assert "<td>psfFlux</td><td>1030</td><td>&plusmn; 100</td><td>nJy</td>" in text
     assert "isDipole" in text

@@ -122,7 +122,9 @@ def test_a_person_clicks_from_the_overview_to_an_alert(browser, served, recent):
             "Alert 1003"
         )
         images = browser.find_elements(By.TAG_NAME, "img")
-        assert len(images) == 5  # four stamps and a light curve
+        assert len(images) == 4
+        (curve,) = browser.find_elements(By.CSS_SELECTOR, "svg.curve")
+        assert curve.size["width"] > 2 * curve.size["height"] > 200
         for image in images:
             until(browser, lambda _, i=image: int(i.get_property("naturalWidth")) > 0)
         assert complaints(browser) == []
