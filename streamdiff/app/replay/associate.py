@@ -23,6 +23,7 @@ from streamdiff.adapters.mapped_images import MappedImages, read_images
 from streamdiff.app.output import IMAGES_SUFFIX, file_stem
 from streamdiff.app.wiring import association
 from streamdiff.config import Settings
+from streamdiff.errors import StoreUnavailableError
 from streamdiff.imaging.sky_pixels import pixels_of_image, sky_pixels
 from streamdiff.model import Column, DiaSources, VisitReady
 from streamdiff.pipeline.association import Associated, Association
@@ -80,9 +81,12 @@ class SerialAssociation:
     @contextmanager
     def _begun(self, first: VisitReady) -> Iterator[Associates]:
         directory = Path(self.settings.output.directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        for pattern in (f"{CATALOGUE_FILE}*", f"*{IMAGES_SUFFIX}"):
-            _remove(directory, pattern)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for pattern in (f"{CATALOGUE_FILE}*", f"*{IMAGES_SUFFIX}"):
+                _remove(directory, pattern)
+        except OSError as err:
+            raise StoreUnavailableError(f"{directory}: {err}") from err
         with ExitStack() as stack:
             # A visit that failed late has left some.
             stack.callback(_remove, directory, f"*{IMAGES_SUFFIX}")
