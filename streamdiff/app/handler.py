@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from streamdiff import __version__
-from streamdiff.adapters.avro.events import encode_event, message_key
 from streamdiff.app.decoding import Event
 from streamdiff.app.output import ResultFiles
 from streamdiff.app.reports import Reporter
@@ -207,11 +206,7 @@ class EventHandler:
         updates = self.templates.expand(event)
         return Finished(
             records=tuple(
-                OutgoingRecord(
-                    topic=self.reporter.topics.template_update,
-                    key=message_key(update),
-                    value=encode_event(update),
-                )
+                self.reporter.message(self.reporter.topics.template_update, update)
                 for update in updates
             ),
             log={"event_id": event.event_id, "n_patches": len(updates)},

@@ -1,13 +1,14 @@
 """The reports on events: how one that was finished, or given up, is told."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from streamdiff import __version__
-from streamdiff.adapters.avro.events import encode_event, message_key
+from streamdiff.adapters.avro.events import encode_event, message_key, schema_headers
 from streamdiff.app.decoding import Decoding, Event
 from streamdiff.app.observers import Observers
 from streamdiff.app.topics import Topics
@@ -41,6 +42,8 @@ class Reporter:
     provenance : Provenance
     observers : Observers
     clock : Clock
+    schema_ids : mapping of str to int
+        What a Schema Registry calls the schemas of records, by their names.
     """
 
     topics: Topics
@@ -48,6 +51,7 @@ class Reporter:
     provenance: Provenance
     observers: Observers
     clock: Clock
+    schema_ids: Mapping[str, int] = field(default_factory=dict)
 
     def visit(
         self, event: VisitReady, result: VisitResult, *, attempts: int
@@ -160,11 +164,22 @@ class Reporter:
         self, event: VisitReady, report: VisitProcessed
     ) -> OutgoingRecord:
         self.observers.visit_ended(event, report)
-        return _record(self.topics.visit_processed, report)
+        return self.message(self.topics.visit_processed, report)
 
     def _template_record(self, report: TemplateRebuilt) -> OutgoingRecord:
         self.observers.template_rebuilt(report)
-        return _record(self.topics.template_rebuilt, report)
+        return self.message(self.topics.template_rebuilt, report)
+
+    def message(
+        self, topic: str, event: VisitProcessed | TemplateRebuilt | TemplateUpdate
+    ) -> OutgoingRecord:
+        """Return the message of a report, or of an update that others are to do."""
+        return OutgoingRecord(
+            topic=topic,
+            key=message_key(event),
+            value=encode_event(event, ids=self.schema_ids),
+            headers=schema_headers(event, self.schema_ids),
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.time(), tz=UTC)
@@ -173,9 +188,3 @@ class Reporter:
 def _identity(event: VisitReady) -> dict[str, Any]:
     names = ("event_id", "instrument", "visit", "detector", "band")
     return {name: getattr(event, name) for name in names}
-
-
-def _record(topic: str, report: VisitProcessed | TemplateRebuilt) -> OutgoingRecord:
-    return OutgoingRecord(
-        topic=topic, key=message_key(report), value=encode_event(report)
-    )

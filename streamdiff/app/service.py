@@ -10,7 +10,7 @@ from streamdiff.adapters.http import HealthServer
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.workers import Retirement, WorkerPool
 from streamdiff.app import wiring
-from streamdiff.app.schema_ids import schema_ids
+from streamdiff.app.schema_ids import record_ids, schema_ids
 from streamdiff.app.signals import stopped_by_signals
 from streamdiff.app.start_checks import check_start
 from streamdiff.app.topics import consumed_topics, topics_of
@@ -100,7 +100,9 @@ class Service:
             runtime_settings(self.settings),
             transport=self.transport,
             executor=executor or self._pool(),
-            reporter=make_reporter(self.settings, self.registry),
+            reporter=make_reporter(
+                self.settings, self.registry, record_ids(self.settings)
+            ),
             clock=SystemClock(),
             metrics=self.metrics,
             health=health,
@@ -139,6 +141,7 @@ class Service:
                 self.settings,
                 log_level=log.level(),
                 schema_ids=schema_ids(self.settings, self.registry),
+                record_ids=record_ids(self.settings),
             ),
             workers=stream.workers,
             threads=stream.threads,

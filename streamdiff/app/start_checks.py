@@ -6,7 +6,7 @@ from streamdiff.adapters.avro import schemas
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.kafka.cluster import cluster_problems
 from streamdiff.app import wiring
-from streamdiff.app.schema_ids import schema_ids
+from streamdiff.app.schema_ids import record_ids, schema_ids
 from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError, StreamdiffError
@@ -65,6 +65,7 @@ def _schema_problems() -> Iterator[str]:
 def _registry_problems(settings: Settings, registry: Registry) -> Iterator[str]:
     try:
         schema_ids(settings, registry)
+        record_ids(settings)
     except ConfigError as err:
         yield str(err)
 

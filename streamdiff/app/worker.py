@@ -26,6 +26,7 @@ def start_worker(
     *,
     log_level: str,
     schema_ids: Mapping[str, int] = MappingProxyType({}),
+    record_ids: Mapping[str, int] = MappingProxyType({}),
 ) -> EventHandler:
     """Return the handler of a process of its own, with nothing left to be slow at.
 
@@ -34,24 +35,26 @@ def start_worker(
     settings : Settings
     log_level : str
         One of `streamdiff.log.LEVELS`.
-    schema_ids : mapping of str to int
+    schema_ids, record_ids : mapping of str to int
         See `streamdiff.app.schema_ids`.
     """
     log.configure(level=log_level)
-    handler = make_handler(settings, schema_ids)
+    handler = make_handler(settings, schema_ids, record_ids)
     warm_up(handler.visits, handler.templates.warper)
     return handler
 
 
 def make_handler(
-    settings: Settings, schema_ids: Mapping[str, int] = MappingProxyType({})
+    settings: Settings,
+    schema_ids: Mapping[str, int] = MappingProxyType({}),
+    record_ids: Mapping[str, int] = MappingProxyType({}),
 ) -> EventHandler:
     """Return the handler of events."""
     registry = find_plugins()
     files = wiring.rooted_files(settings)
     store = wiring.template_store(settings)
     cover = wiring.template_cover(settings, registry, store)
-    reporter = make_reporter(settings, registry)
+    reporter = make_reporter(settings, registry, record_ids)
     return EventHandler(
         visits=wiring.visit_pipeline(settings, registry, files, cover),
         templates=wiring.template_pipeline(settings, registry, files, store),
@@ -64,7 +67,11 @@ def make_handler(
     )
 
 
-def make_reporter(settings: Settings, registry: Registry) -> Reporter:
+def make_reporter(
+    settings: Settings,
+    registry: Registry,
+    record_ids: Mapping[str, int] = MappingProxyType({}),
+) -> Reporter:
     """Return what tells how events ended."""
     return Reporter(
         topics=topics_of(settings),
@@ -72,6 +79,7 @@ def make_reporter(settings: Settings, registry: Registry) -> Reporter:
         provenance=wiring.provenance(settings, registry),
         observers=Observers(registry.manager),
         clock=SystemClock(),
+        schema_ids=record_ids,
     )
 
 

@@ -7,24 +7,26 @@ Another registry than the fake one is named by ``STREAMDIFF_TEST_REGISTRY=URL``;
 import os
 import socket
 import uuid
+from contextlib import ExitStack
+from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import DeserializingConsumer, Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
-from confluent_kafka.serialization import MessageField, SerializationContext
 
-from streamdiff.adapters.avro.schemas import load
+from streamdiff.adapters.avro.events import decode_event
+from streamdiff.adapters.avro.schemas import load, schema_id
 from streamdiff.adapters.embedded import EmbeddedBroker
 from streamdiff.adapters.event_log import write_log
 from streamdiff.app import wiring
 from streamdiff.app.alerts.reading import AlertFiles
 from streamdiff.app.environment import find_plugins
-from streamdiff.app.schema_ids import schema_ids
-from streamdiff.app.worker import make_handler
+from streamdiff.app.schema_ids import record_ids, schema_ids
+from streamdiff.app.worker import make_handler, make_reporter
 from streamdiff.config import from_tree
 from streamdiff.errors import ConfigError
-from streamdiff.model import Alert
+from streamdiff.model import Alert, Outcome, TemplateRebuilt
 from streamdiff.ports import ConsumedRecord
 from streamdiff.testing.schema_registry import SchemaRegistryServer
 
@@ -80,31 +82,53 @@ def message(settings):
     return wiring.alert_formats(settings, PLUGINS, ids)["streamdiff"].encode(alert())
 
 
-def test_others_decode_alerts_from_a_topic_by_the_registry(url, configured):
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker_with(request):
+    """Return a function: a topic -> the address of a broker that has it."""
+    with ExitStack() as stack:
+
+        def make(topic):
+            if request.param == "kafka":
+                kafka = request.getfixturevalue("kafka")
+                kafka.create({topic: 1})
+                return kafka.bootstrap
+            return stack.enter_context(EmbeddedBroker({topic: 1})).bootstrap
+
+        yield make
+
+
+def test_others_decode_alerts_from_a_topic_by_the_registry(
+    url, configured, broker_with
+):
     """What ``kcat -s value=avro -r URL`` does, with confluent-kafka's own classes."""
     settings = configured()
     topic = f"{settings.stream.topic_prefix}alerts"
-    with EmbeddedBroker({topic: 1}) as broker, SchemaRegistryClient({"url": url}) as c:
-        producer = Producer({"bootstrap.servers": broker.bootstrap})
-        producer.produce(topic, message(settings))
-        assert producer.flush(30) == 0
-        value = consumed(broker, topic, AvroDeserializer(c))
+    brokers = broker_with(topic)
+    producer = Producer({"bootstrap.servers": brokers})
+    producer.produce(topic, message(settings))
+    assert producer.flush(30) == 0
+    with SchemaRegistryClient({"url": url}) as client:
+        value = consumed(brokers, topic, AvroDeserializer(client))
     assert value["diaSource"]["psfFlux"] == 12.5
     assert value["diaSource"]["apFlux"] is None
     assert value["diaSourceId"] == 2**62
 
 
-def consumed(broker, topic, deserialize):
-    """Return the first value of a topic."""
-    options = {"group.id": "g", "auto.offset.reset": "earliest"}
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, **options})
+def consumed(brokers, topic, deserializer):
+    """Return the first value of a topic, read by a consumer that knows no schema."""
+    consumer = DeserializingConsumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": topic,
+            "auto.offset.reset": "earliest",
+            "value.deserializer": deserializer,
+        }
+    )
     try:
         consumer.subscribe([topic])
         read = consumer.poll(60)
         assert read is not None
-        assert read.error() is None
-        context = SerializationContext(topic, MessageField.VALUE)
-        return deserialize(read.value(), context)
+        return read.value()
     finally:
         consumer.close()
 
@@ -158,6 +182,39 @@ def test_a_registry_that_does_not_answer_is_told(configured):
 
 def test_no_registry_gives_no_ids():
     assert schema_ids(from_tree({}), PLUGINS) == {}
+    assert record_ids(from_tree({})) == {}
+
+
+def test_reports_have_ids_of_the_registry_and_are_read_by_others_and_here(
+    url, configured
+):
+    settings = configured()
+    ids = record_ids(settings)
+    report = TemplateRebuilt(
+        event_id="e",
+        template_id="deep/1/2/r",
+        version=7,
+        outcome=Outcome.PROCESSED,
+        software_version="1",
+        finished_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    reporter = make_reporter(settings, PLUGINS, ids)
+    sent = reporter.message(reporter.topics.template_rebuilt, report)
+    assert sent.value[1:5] == ids["templateRebuilt"].to_bytes(4, "big")
+    assert ids["templateRebuilt"] != schema_id("templateRebuilt")
+    with SchemaRegistryClient({"url": url}) as client:
+        value = AvroDeserializer(client)(sent.value, None)
+    assert (value["template_id"], value["version"]) == ("deep/1/2/r", 7)
+    read = ConsumedRecord(
+        topic=sent.topic,
+        partition=0,
+        offset=0,
+        key=sent.key,
+        value=sent.value,
+        headers=sent.headers,
+    )
+    assert decode_event(read) == report
+    assert set(ids) == {"visitProcessed", "templateUpdate", "templateRebuilt"}
 
 
 def test_a_worker_gets_the_ids(configured):

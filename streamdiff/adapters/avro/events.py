@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.plain_json import read_json
+from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, load, named_schema
 from streamdiff.errors import UndecodableError
 from streamdiff.model import (
     Action,
@@ -37,20 +39,40 @@ RECORD_OF_TOPIC = {
 }
 
 
-def encode_event(event: Event, *, id_offset: int = 0) -> bytes:
+def encode_event(
+    event: Event, *, id_offset: int = 0, ids: Mapping[str, int] = MappingProxyType({})
+) -> bytes:
     """Return the message of an event or a report.
 
     Values of metrics and stage times that are not finite are left out: a missing
     value is never written as NaN.
+
+    Parameters
+    ----------
+    event : Event
+    id_offset : int
+    ids : mapping of str to int
+        What a registry calls the schemas of records, by their names. Such a message
+        needs the headers of `schema_headers`.
     """
-    return wire.encode(*_record(event), id_offset=id_offset)
+    name, values = _record(event)
+    return wire.encode(name, values, id_offset=id_offset, registered=ids.get(name))
+
+
+def schema_headers(
+    event: Event, ids: Mapping[str, int]
+) -> tuple[tuple[str, bytes], ...]:
+    """Return what tells the schema of a message whose id is a registry's."""
+    name, _ = _record(event)
+    return ((SCHEMA_HEADER, load(name)["name"].encode()),) if name in ids else ()
 
 
 def decode_event(record: ConsumedRecord, *, id_offset: int = 0) -> Event:
     """Return the event or report that a record of a stream holds.
 
     The value is Avro in the Confluent wire format or, with the header
-    ``content-type: application/json``, the same record in JSON.
+    ``content-type: application/json``, the same record in JSON. The header
+    ``streamdiff.schema`` counts more than the id of the schema.
 
     Raises
     ------
@@ -67,7 +89,8 @@ def decode_event(record: ConsumedRecord, *, id_offset: int = 0) -> Event:
                 f"on topics that end in one of {list(RECORD_OF_TOPIC)}"
             )
         return _event(expected, read_json(expected, record.value))
-    name, values = wire.decode(record.value, id_offset=id_offset)
+    named = named_schema(record.headers)
+    name, values = wire.decode(record.value, id_offset=id_offset, record=named)
     if expected not in {None, name}:
         raise UndecodableError(f"topic {record.topic} carries {expected}, got {name}")
     return _event(name, values)

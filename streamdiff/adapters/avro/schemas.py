@@ -1,6 +1,7 @@
 """The Avro schemas of streamdiff, by record and version."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ MESSAGES = (
 )
 
 
+_OWN_NAME = re.compile(r"streamdiff\.v(\d{1,4})_(\d{1,4})\.([A-Za-z]+)")
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
     """Version of the schemas: a minor one only adds fields with defaults."""
@@ -40,6 +44,10 @@ class Version:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
+
+
+# A record and its version.
+Named = tuple[str, Version]
 
 
 def schema_folder() -> Path:
@@ -141,6 +149,16 @@ def identify(schema_id: int, *, offset: int = 0) -> tuple[str, Version]:
 
 def _known_ids(offset: int) -> str:
     return ", ".join(f"{schema_id(m, offset=offset)} ({m})" for m in MESSAGES)
+
+
+def named_schema(headers: Iterable[tuple[str, bytes | None]]) -> Named | None:
+    """Return which schema of streamdiff's a message's headers name; `None` for none.
+
+    It says more than the id in a message, which a registry may have given.
+    """
+    told = (dict(headers).get(SCHEMA_HEADER) or b"").decode("utf-8", "replace")
+    found = _OWN_NAME.fullmatch(told)
+    return found and (found[3], Version(int(found[1]), int(found[2])))
 
 
 def live_order_fields(record: str) -> frozenset[str]:

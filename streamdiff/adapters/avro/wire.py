@@ -28,7 +28,13 @@ def header(schema_id: int) -> bytes:
     return _HEADER.pack(0, schema_id)
 
 
-def encode(record: str, values: Mapping[str, Any], *, id_offset: int = 0) -> bytes:
+def encode(
+    record: str,
+    values: Mapping[str, Any],
+    *,
+    id_offset: int = 0,
+    registered: int | None = None,
+) -> bytes:
     """Return the message of a record in the latest version of its schema.
 
     Parameters
@@ -39,9 +45,12 @@ def encode(record: str, values: Mapping[str, Any], *, id_offset: int = 0) -> byt
         Its fields. Fields with a default may be missing.
     id_offset : int
         Added to every schema id, so that ids do not clash with a registry's.
+    registered : int, optional
+        The id that a registry has given to the schema.
     """
     buffer = BytesIO()
-    buffer.write(header(schema_id(record, offset=id_offset)))
+    own = schema_id(record, offset=id_offset)
+    buffer.write(header(own if registered is None else registered))
     fastavro.schemaless_writer(buffer, load(record), values, strict_allow_default=True)
     return buffer.getvalue()
 

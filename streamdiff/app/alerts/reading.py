@@ -15,7 +15,7 @@ import fastavro
 from streamdiff.adapters.avro import wire
 from streamdiff.adapters.avro.container import read_alerts
 from streamdiff.adapters.avro.events import decode_event
-from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, Version, load
+from streamdiff.adapters.avro.schemas import SCHEMA_HEADER, load, named_schema
 from streamdiff.adapters.event_log import RECORD, SUFFIX, read_log
 from streamdiff.errors import ConfigError, UndecodableError
 from streamdiff.model import Outcome, VisitProcessed
@@ -25,7 +25,6 @@ ALERTS, REPORTS = "alerts", "visit-processed"
 _CONTAINER, _SINGLE_OBJECT = b"Obj\x01", b"\xc3\x01"
 _SINGLE_OBJECT_HEADER = 10
 # The end of the names that `streamdiff.app.output.file_stem` gives.
-_OWN_SCHEMA = re.compile(r"streamdiff\.v(\d{1,4})_(\d{1,4})\.(alert)")
 _VISIT_AND_DETECTOR = re.compile(r"_(\d+)_(\d+)$")
 
 # What every alert has, of whichever survey.
@@ -234,7 +233,7 @@ def alerts_of(logged: ConsumedRecord, source: str) -> Iterator[Record]:
     value = logged.value or b""
     where = f"{source}: {logged.topic} [{logged.partition}] at {logged.offset}"
     try:
-        records = _decoded(value, _schema_name(logged))
+        records = _decoded(value, logged.headers)
     except Exception as err:  # hostile bytes: fastavro may raise anything
         raise UndecodableError(f"{where} is no alert: {err!s:.200}") from err
     for record in records:
@@ -242,29 +241,17 @@ def alerts_of(logged: ConsumedRecord, source: str) -> Iterator[Record]:
         yield record
 
 
-def _schema_name(logged: ConsumedRecord) -> str:
-    """Return the full name of a message's record, empty where no header tells it."""
-    return (dict(logged.headers).get(SCHEMA_HEADER) or b"").decode("utf-8", "replace")
-
-
-def _decoded(value: bytes, schema_name: str) -> list[Record]:
+def _decoded(value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> list[Record]:
     if value.startswith(_CONTAINER):
         return [cast(Record, record) for record in fastavro.reader(BytesIO(value))]
     if value.startswith(_SINGLE_OBJECT):
         body = BytesIO(value[_SINGLE_OBJECT_HEADER:])
         return [cast(Record, fastavro.schemaless_reader(body, load("alert"), None))]
-    if schema_name.startswith("lsst."):
-        raise ValueError(f"it is under {schema_name}: read the topic of another format")
-    return [wire.decode(value, record=_own_record(schema_name))[1]]
-
-
-def _own_record(schema_name: str) -> tuple[str, Version] | None:
-    """Return which of streamdiff's schemas a name is of; `None` if of none.
-
-    It says more than the id in a message, which a registry may have given.
-    """
-    named = _OWN_SCHEMA.fullmatch(schema_name)
-    return named and (named[3], Version(int(named[1]), int(named[2])))
+    told = dict(headers).get(SCHEMA_HEADER) or b""
+    if told.startswith(b"lsst."):
+        name = told.decode("utf-8", "replace")
+        raise ValueError(f"it is under {name}: read the topic of another format")
+    return [wire.decode(value, record=named_schema(headers))[1]]
 
 
 def require_dia_source(record: Record, where: str) -> None:

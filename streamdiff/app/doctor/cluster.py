@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 from streamdiff.adapters.kafka import KafkaTransport
 from streamdiff.adapters.kafka.cluster import broker_problem, topic_problem
 from streamdiff.app.doctor.finding import Finding
-from streamdiff.app.schema_ids import schema_ids
+from streamdiff.app.schema_ids import record_ids, schema_ids
 from streamdiff.app.start_checks import needed_topics
 from streamdiff.config import Settings
 from streamdiff.errors import StreamdiffError
@@ -42,12 +42,12 @@ def brokers(settings: Settings, transport: KafkaTransport) -> Iterator[Finding]:
 
 
 def schema_registry(settings: Settings, registry: Registry) -> Iterator[Finding]:
-    """Yield whether the Schema Registry knows the schemas of alerts."""
+    """Yield whether the Schema Registry knows the schemas of what is sent."""
     if not settings.stream.registry:
         return
     url = str(settings.stream.registry.get("url", "[stream.registry] url"))
     try:
-        ids = schema_ids(settings, registry)
+        ids = schema_ids(settings, registry) | record_ids(settings)
     except StreamdiffError as err:
         fix = "correct [stream.registry], or register the schemas of this release"
         yield Finding(check="schema registry", subject=url, detail=str(err), fix=fix)

@@ -168,6 +168,22 @@ def test_history_is_written_too(folder, make_alert):
     ]
 
 
+@pytest.mark.parametrize(
+    ("required", "told"), [("galLat", {"ssObjectId": 7, "galLat": 1.5}), ("a", None)]
+)
+def test_a_moving_object_is_told_of_where_they_require_no_more_of_it(
+    folder, make_alert, required, told
+):
+    fields = [field("ssObjectId", "long"), field(required, "double")]
+    record = {"type": "record", "name": "lsst.v10_0.ssSource", "fields": fields}
+    where = folder(alert=[field("ssSource", ["null", record])])
+    moving = {"ssObjectId": 7, "galLat": 1.5, "ephRa": 2.5}
+    message = lsst_format(folder=where).encode(
+        make_alert(history={"ss_source": moving})
+    )
+    assert read(message, where)["ssSource"] == told
+
+
 UNKNOWN = {
     "alert": [field("alertId", "long")],
     "diaSource": [field("programId", "int"), field("apFlux", "float")],
