@@ -11,6 +11,7 @@ from streamdiff import log
 from streamdiff.app.demo.figures import Figures, snr_range
 from streamdiff.app.demo.report import write_report
 from streamdiff.app.demo.run import ALERTS, ARCHIVE, run_demo
+from streamdiff.app.demo.triplets import TRIPLETS, write_triplets
 from streamdiff.app.environment import find_plugins
 from streamdiff.cli.json_output import json_option, print_json
 from streamdiff.cli.progress import shown_progress
@@ -40,6 +41,7 @@ def command(out: Path, seed: int, *, as_json: bool) -> None:
         result = run_demo(out, Survey(seed=seed), find_plugins(), progress)
     figures = Figures.of(result)
     write_report(out / REPORT, result, figures.summary)
+    write_triplets(out / TRIPLETS, result)
     if as_json:
         print_json(_told(out, figures))
     else:

@@ -8,7 +8,7 @@ import click
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "demo": ("streamdiff demo", "streamdiff demo --out demo-output --json"),
+        "demo": ("streamdiff demo", "streamdiff demo --out elsewhere --json"),
         "run": (
             "streamdiff run -c streamdiff.toml",
             "streamdiff run -c streamdiff.toml --only templates",
@@ -75,7 +75,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "streamdiff alerts export results --min-snr 10 -o sources.vot",
         ),
         "monitor": (
-            "streamdiff monitor demo-output",
+            "streamdiff monitor streamdiff-demo",
             "streamdiff monitor -c streamdiff.toml --port 9000",
         ),
         "plugins list": ("streamdiff plugins list --all --json",),

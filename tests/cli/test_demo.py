@@ -37,5 +37,9 @@ def test_progress_is_told_in_a_few_lines_where_there_is_no_terminal(capsys):
 def test_progress_is_a_bar_on_a_terminal(capsys):
     with shown_progress(Console(force_terminal=True, width=80)) as progress:
         progress.begin("visits", 2)
+        progress.advance("visits", 1)
         progress.advance("visits", 2)
-    assert "2/2" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2/2" in told
+    assert "/min" in told  # the rate
+    assert "0:00:00" in told  # what remains

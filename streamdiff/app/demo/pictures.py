@@ -7,7 +7,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from streamdiff.app.pages.pictures import gray, row_png
+from streamdiff.app.pages.pictures import Pixels, gray, row_png
 
 SIDE = 41
 # The panel of the score spans this significance to both sides.
@@ -45,20 +45,25 @@ class VisitImages:
 
     def around(self, x: float, y: float) -> bytes:
         """Return the four panels around a position, side by side, as PNG."""
+        return row_png(self.panels(x, y))
+
+    def panels(self, x: float, y: float) -> list[Pixels]:
+        """Return science, template, difference and score around a position.
+
+        Each is `SIDE` px wide; the first row is at the bottom.
+        """
         science, template, difference, score = (
             _stamp(plane, x, y)
             for plane in (self.science, self.template, self.difference, self.score)
         )
         low, high = np.percentile(template, 2), np.percentile(science, 99.5)
         spread = max(np.percentile(np.abs(difference), 99.5), 1e-30)
-        return row_png(
-            [
-                gray(science, low, high),
-                gray(template, low, high),
-                gray(difference, -spread, spread),
-                gray(score, -SCORE_RANGE, SCORE_RANGE),
-            ]
-        )
+        return [
+            gray(science, low, high),
+            gray(template, low, high),
+            gray(difference, -spread, spread),
+            gray(score, -SCORE_RANGE, SCORE_RANGE),
+        ]
 
 
 def _stamp(plane: NDArray[np.float64], x: float, y: float) -> NDArray[np.float64]:

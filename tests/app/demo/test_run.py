@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 
 import pytest
+from matplotlib.image import imread
 
 from streamdiff.adapters.archive.verify import verify
 from streamdiff.adapters.avro.container import read_alerts
@@ -12,6 +13,7 @@ from streamdiff.app.demo.figures import Figures
 from streamdiff.app.demo.report import write_report
 from streamdiff.app.demo.run import ARCHIVE, run_demo
 from streamdiff.app.demo.settings import SUBTRACTORS
+from streamdiff.app.demo.triplets import write_triplets
 from streamdiff.app.environment import find_plugins, read_settings
 from streamdiff.app.topics import topics_of
 from streamdiff.errors import StreamError
@@ -127,6 +129,18 @@ def test_the_page_holds_its_numbers_and_pictures(result, tmp_path):
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
     assert pictures
     assert all(b64decode(p).startswith(b"\x89PNG") for p in pictures)
+
+
+def test_a_picture_shows_a_change_of_each_kind(result, tmp_path):
+    write_triplets(tmp_path / "triplets.png", result)
+    picture = imread(tmp_path / "triplets.png")
+    kinds = {
+        change.kind
+        for score in result.scores
+        for change, hit in zip(score.changes, score.found, strict=True)
+        if hit
+    }
+    assert picture.shape[0] == pytest.approx(110 * (0.3 + 1.6 * len(kinds)), abs=1)
 
 
 def test_a_visit_that_fails_ends_the_demo_with_its_reason(tmp_path):
