@@ -4,6 +4,7 @@ from structlog.testing import capture_logs
 from streamdiff import __version__
 from streamdiff.app import wiring
 from streamdiff.app.environment import find_plugins
+from streamdiff.app.wiring import checks
 from streamdiff.config import from_tree
 from streamdiff.errors import ConfigError, PluginError
 from streamdiff_coadd import MeanCoadder
@@ -29,7 +30,7 @@ def test_the_defaults_are_complete(registry):
 def test_columns_that_alerts_have_no_field_for_are_told(registry, monkeypatch):
     fields = {"x", "y"}
     monkeypatch.setattr(
-        wiring, "unmapped", lambda columns: tuple(set(columns) - fields)
+        checks, "unmapped", lambda columns: tuple(set(columns) - fields)
     )
     with capture_logs() as logs:
         wiring.check(settings({"pipeline": {"measure": ["glint"]}}), registry)
