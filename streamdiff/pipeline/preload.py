@@ -1,6 +1,7 @@
 """The templates of an exposure that is announced, loaded before it comes."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from astropy.wcs import WCS
@@ -11,6 +12,9 @@ from streamdiff.ports import TemplateReader
 
 # A detector touches 4 patches, of 300 MB each, and a pointing is never exact.
 MAX_PATCHES = 16
+# A field is sampled so densely, and at least in so many steps to the side: patches
+# are larger.
+_STEP_DEG, _MIN_STEPS = 0.05, 8
 
 
 def preload(hint: PreloadHint, store: TemplateReader, skymap: Tessellation) -> int:
@@ -47,7 +51,8 @@ def _nearest(hint: PreloadHint, skymap: Tessellation) -> Sequence[tuple[int, int
 
 def _field(hint: PreloadHint) -> tuple[WCS, tuple[int, int]]:
     """Return the tangent plane of a field, and its shape in coarse pixels."""
-    side = 8 * SAMPLING_PIXEL
+    steps = max(_MIN_STEPS, ceil(2 * hint.radius_deg / _STEP_DEG))
+    side = steps * SAMPLING_PIXEL
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [hint.ra % 360, hint.dec]
