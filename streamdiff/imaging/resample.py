@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from streamdiff.model.planes import read_only
 MAX_LOST_WEIGHT = 0.05
 # A neighbour nearer than this to zero weight does not lend its mask bits.
 CORE_MARGIN = 0.05
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 Float = np.float32
 Plane: TypeAlias = NDArray[np.float32]
@@ -82,6 +84,8 @@ def resample(
 
     Cost: three planes of 4096^2 pixels in about a second.
     """
+    rows, columns = _needed(pixel_map, planes.image.shape, order)
+    planes = _part(planes, rows, columns)
     # Read-only as the planes of an exposure are: one signature to be compiled.
     factor = read_only(np.array(planes.covariance_factor, np.float32, ndmin=2))
     missing = _missing(planes)
@@ -91,13 +95,20 @@ def resample(
     mask = np.full(shape, _NO_DATA, np.int32)
     out_factor = np.ones(shape, np.float32)
     _lanczos(
-        np.ascontiguousarray(planes.image),
-        np.ascontiguousarray(planes.variance),
-        np.ascontiguousarray(planes.mask),
+        planes.image,
+        planes.variance,
+        planes.mask,
         missing,
         _incomplete(missing, order),
         factor,
-        np.stack([pixel_map.x, pixel_map.y, area, _aliased_power(area, order)]),
+        np.stack(
+            [
+                pixel_map.x - columns.start,
+                pixel_map.y - rows.start,
+                area,
+                _aliased_power(area, order),
+            ]
+        ),
         pixel_map.step,
         weight_table(order),
         (0,) * (2 * order),
@@ -108,6 +119,36 @@ def resample(
     )
     return Planes(
         image=image, variance=variance, mask=mask, covariance_factor=out_factor
+    )
+
+
+def _needed(
+    pixel_map: PixelMap, shape: tuple[int, ...], order: int
+) -> tuple[slice, slice]:
+    """Return rows and columns of the old pixels that new ones are made of.
+
+    One at least, also where there are none.
+    """
+    parts = []
+    for positions, size in zip((pixel_map.y, pixel_map.x), shape, strict=True):
+        known = positions[np.isfinite(positions)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        first = int(np.clip(np.floor(low) - order, 0, size - 1))
+        end = int(np.clip(np.ceil(high) + order + 1, first + 1, size))
+        parts.append(slice(first, end))
+    return parts[0], parts[1]
+
+
+def _part(planes: Planes, rows: slice, columns: slice) -> Planes:
+    def part(plane: NDArray[Scalar]) -> NDArray[Scalar]:
+        return read_only(np.ascontiguousarray(plane[rows, columns]))
+
+    factor = planes.covariance_factor
+    return Planes(
+        image=part(planes.image),
+        variance=part(planes.variance),
+        mask=part(planes.mask),
+        covariance_factor=part(factor) if isinstance(factor, np.ndarray) else factor,
     )
 
 
@@ -122,8 +163,7 @@ def _incomplete(missing: NDArray[np.bool_], order: int) -> NDArray[np.bool_]:
     """Return where the kernel around (x, y)..(x + 1, y + 1) meets a missing pixel."""
     incomplete = np.ones(missing.shape, np.bool_)
     incomplete[order - 1 : -order, order - 1 : -order] = False
-    rows, columns = np.nonzero(missing)
-    _mark(incomplete, rows, columns, order)
+    _mark(missing, incomplete, order)
     return incomplete
 
 
@@ -151,17 +191,24 @@ def _aliasing(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @compiled
-def _mark(
-    incomplete: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    order: int,
-) -> None:
-    height, width = incomplete.shape
-    for i in range(rows.size):
-        for y in range(max(rows[i] - order, 0), min(rows[i] + order, height)):
-            for x in range(max(columns[i] - order, 0), min(columns[i] + order, width)):
-                incomplete[y, x] = True
+def _mark(missing: Flags, incomplete: Flags, order: int) -> None:
+    """Mark what is around missing pixels; around those at the edge of many, for all."""
+    height, width = missing.shape
+    for row in range(height):
+        for column in range(width):
+            if not missing[row, column]:
+                continue
+            incomplete[row, column] = True
+            if (
+                missing[max(row - 1, 0), column]
+                and missing[min(row + 1, height - 1), column]
+                and missing[row, max(column - 1, 0)]
+                and missing[row, min(column + 1, width - 1)]
+            ):
+                continue
+            for y in range(max(row - order, 0), min(row + order, height)):
+                for x in range(max(column - order, 0), min(column + order, width)):
+                    incomplete[y, x] = True
 
 
 @compiled
