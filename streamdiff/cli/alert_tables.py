@@ -14,6 +14,7 @@ from streamdiff.app.alerts.result import AlertName, Comparison, Counts
 from streamdiff.app.alerts.selection import true_flags
 
 # Rows of each table about a comparison; JSON has all.
+MAX_FIELDS = 6  # of one alert
 MAX_ROWS = 20
 # Characters of a long text that are shown, and how many before the difference.
 _EXCERPT, _CONTEXT = 26, 8
@@ -183,11 +184,18 @@ def _provenance_table(differences: Sequence[FieldDifference]) -> Table:
     return _with_rest(table, len(differences))
 
 
+def _first(fields: Sequence[str]) -> str:
+    """Return the first of some fields in words; --json has all."""
+    named = ", ".join(map(short_name, fields[:MAX_FIELDS]))
+    rest = len(fields) - MAX_FIELDS
+    return f"{named} and {rest} more" if rest > 0 else named
+
+
 def _changed_table(found: Comparison) -> Table:
     table = _table("Changed", "visit", "det", "diaSourceId")
     table.add_column("fields", overflow="fold")
     for alert in found.changed[:MAX_ROWS]:
-        fields = ", ".join(map(short_name, alert.fields))
+        fields = _first(alert.fields)
         table.add_row(*_exposure(alert.a.exposure), str(alert.a.dia_source_id), fields)
     return _with_rest(table, len(found.changed))
 

@@ -3,18 +3,19 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.app.output import RECOVERY_SUFFIX
+from streamdiff.app.pages.charts import INK, chart_png, new_chart
 from streamdiff.imaging.noise import robust_std
 from streamdiff.imaging.quality import AB_NANOJANSKY
 
 # Width of the bins of magnitudes, and edges of those of signal over noise.
 _MAGNITUDES = 0.5
+_SNR_TICKS = (3, 4, 5, 7, 10, 15, 20, 30, 60)
 SNR_EDGES = (1e-3, 3.0, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 15.0, 20.0, 30.0, 60.0, np.inf)
 
 
@@ -123,11 +124,8 @@ def completeness_picture(
     curves: Mapping[str, Sequence[CompletenessBin]], *, magnitudes: bool = False
 ) -> bytes:
     """Return a PNG of the completeness against brightness, one curve a name."""
-    # What draws no picture is not to wait for matplotlib.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_chart(7, 4)
+    figure.subplots_adjust(left=0.1, right=0.97, bottom=0.13, top=0.96)
     for name, bins in curves.items():
         axes.errorbar(
             [(b.low + min(b.high, 2 * b.low)) / 2 for b in bins],
@@ -137,20 +135,17 @@ def completeness_picture(
             capsize=3,
             label=f"{name} ({_total(bins)} sources)",
         )
-    axes.set(
-        xscale="linear" if magnitudes else "log",
-        xlabel="AB magnitude"
-        if magnitudes
-        else "ideal signal over noise in the science image",
-        ylabel="part of the injected sources that is found",
-        ylim=(-0.03, 1.03),
-    )
+    axes.set(ylabel="part of the injected sources that is found", ylim=(-0.03, 1.03))
+    if magnitudes:
+        axes.set(xlabel="AB magnitude")
+    else:
+        axes.set(xscale="log", xlabel="ideal signal over noise in the science image")
+        axes.set_xticks(_SNR_TICKS, [f"{tick:g}" for tick in _SNR_TICKS])
+        axes.set_xticks([], minor=True)
     axes.grid(alpha=0.3)
     if curves:
-        axes.legend()
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+        axes.legend(frameon=False, labelcolor=INK)
+    return chart_png(figure)
 
 
 def _total(bins: Iterable[CompletenessBin]) -> int:
