@@ -140,33 +140,32 @@ class _Merged:
 
     def __init__(self, science: Exposure) -> None:
         self._science = science
-        self._first: Exposure | None = None
+        self._first: _Part | None = None
         self._sums: _Sums | None = None
         self._psfs: list[PsfComponent] = []
         self.uses: list[TemplateUse] = []
 
     def add(self, use: TemplateUse, warp: Exposure) -> None:
         """Add a warp, if it has data here."""
-        weight = _weights(warp)
-        here = weight > 0
-        area = convex_hull(here)
+        part = _Part.of(warp)
+        area = convex_hull(part.known)
         if area is None:
             return
         if self._first is None:
-            self._first = warp
+            self._first = part
         else:
-            self._require_same_unit(self._first, warp)
+            self._require_same_unit(self._first.warp, warp)
             self._sums = self._sums or _Sums(self._first)
-            self._sums.add(warp, weight)
+            self._sums.add(part)
         self.uses.append(use)
-        mean_weight = float(weight[here].mean(dtype=float))
+        mean_weight = float(part.weight[part.weight > 0].mean(dtype=float))
         self._psfs.append(PsfComponent(psf=warp.psf, weight=mean_weight, area=area))
 
     def template(self) -> Template:
         """Return what the warps make together."""
         if self._first is None:
             raise RuntimeError("no warp has been added")
-        exposure = self._first
+        exposure = self._first.warp
         if self._sums is not None:
             mean = self._sums.mean(exposure)
             exposure = mean.with_psf(CoaddPsf(tuple(self._psfs)))
@@ -187,25 +186,70 @@ class _Merged:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """A warp, which often has data on a part of its pixels alone.
+
+    Attributes
+    ----------
+    warp : Exposure
+    box : tuple of slice
+        Rows and columns around all of its data.
+    weight : ndarray of float32
+        Of the pixels in the box: variance^(-1/2), 0 without data.
+    """
+
+    warp: Exposure
+    box: tuple[slice, slice]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, warp: Exposure) -> "_Part":
+        usable = warp.usable(MaskPlane.NO_DATA)
+        box = _around(usable, axis=1), _around(usable, axis=0)
+        image, variance = warp.image[box], warp.variance[box]
+        here = usable[box] & np.isfinite(image) & np.isfinite(variance) & (variance > 0)
+        weight = np.zeros(here.shape, np.float32)
+        weight[here] = 1 / np.sqrt(variance[here])
+        return cls(warp=warp, box=box, weight=weight)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Return where there is a weight, on all pixels of the warp."""
+        known = np.zeros(self.warp.shape, np.bool_)
+        known[self.box] = self.weight > 0
+        return known
+
+
+def _around(usable: NDArray[np.bool_], *, axis: int) -> slice:
+    """Return from where to where there is a usable pixel, whatever is along an axis."""
+    places = np.flatnonzero(usable.any(axis=axis))
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0)
+
+
 class _Sums:
     """Weighted sums of the planes of warps on the same pixels."""
 
-    def __init__(self, first: Exposure) -> None:
+    def __init__(self, first: _Part) -> None:
+        shape = first.warp.shape
         self._image, self._variance, self._power, self._weight = (
-            np.zeros(first.shape, np.float32) for _ in range(4)
+            np.zeros(shape, np.float32) for _ in range(4)
         )
-        self._mask = np.zeros(first.shape, np.int32)
-        self.add(first, _weights(first))
+        self._mask = np.zeros(shape, np.int32)
+        self.add(first)
 
-    def add(self, warp: Exposure, weight: NDArray[np.float32]) -> None:
+    def add(self, part: _Part) -> None:
         """Add the planes of a warp."""
+        warp, box, weight = part.warp, part.box, part.weight
         here = weight > 0
-        self._weight += weight
-        self._image += weight * np.where(here, warp.image, np.float32(0))
-        variance = weight * np.where(here, warp.variance, np.float32(0))
-        self._variance += variance
-        self._power += variance * np.float32(warp.covariance_factor)
-        self._mask |= np.where(here, warp.mask, np.int32(0))
+        self._weight[box] += weight
+        self._image[box] += weight * np.where(here, warp.image[box], np.float32(0))
+        variance = weight * np.where(here, warp.variance[box], np.float32(0))
+        self._variance[box] += variance
+        factor = warp.covariance_factor
+        inside = factor[box] if isinstance(factor, np.ndarray) else np.float32(factor)
+        self._power[box] += variance * inside
+        self._mask[box] |= np.where(here, warp.mask[box], np.int32(0))
 
     def mean(self, first: Exposure) -> Exposure:
         """Return the weighted means, on the grid of the first warp."""
@@ -235,15 +279,6 @@ def _warped(warper: Warper, sky: Exposure, science: Exposure, plugin: str) -> Ex
     warp = calls("warp", warper.warp, sky, science.wcs, science.shape)
     with calls.judging("warp"):
         return checked_warp(label, warp, science.shape, sky)
-
-
-def _weights(warp: Exposure) -> NDArray[np.float32]:
-    """Return variance^(-1/2), 0 without data."""
-    here = warp.usable(MaskPlane.NO_DATA) & np.isfinite(warp.image)
-    here &= np.isfinite(warp.variance) & (warp.variance > 0)
-    weights = np.zeros(warp.shape, np.float32)
-    weights[here] = 1 / np.sqrt(warp.variance[here])
-    return weights
 
 
 def _mask(exposure: Exposure) -> NDArray[np.int32]:
