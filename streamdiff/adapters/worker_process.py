@@ -128,7 +128,10 @@ class WorkerProcess:
         try:
             problem = self._receive(timeout_s)  # None: it is ready
         except TimeoutError as err:
-            raise StreamError(f"a worker was not ready after {timeout_s} s") from err
+            raise StreamError(
+                f"a worker was not ready after {timeout_s:g} s: is the machine busy? "
+                "Code is compiled at the first start, and kept for the next one"
+            ) from err
         except (EOFError, ConnectionError) as err:
             error = DiedStartingError if self._is_wanted else StreamError
             raise error(f"a worker {self.end()} while it started") from err

@@ -128,7 +128,7 @@ class WorkerPool:
         *,
         workers: int,
         threads: int = 1,
-        start_timeout_s: float = 300.0,
+        start_timeout_s: float = 600.0,
         retirement: Retirement = NEVER,
     ) -> None:
         if workers < 1:
