@@ -1,6 +1,11 @@
 """Fixtures of all tests."""
 
 import os
+
+# As in workers: what several threads add up in another order differs in last digits.
+# Before numpy is imported, or it has no effect.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import subprocess
 import uuid
