@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,8 @@ def read_extensions(content: bytes, uri: str) -> Extensions:
     check_structure(content, uri)
     try:
         with quiet():
-            hdus = fits.HDUList.fromstring(content, memmap=False)
+            # From a file: from bytes, each HDU would copy all that follow it.
+            hdus = fits.open(BytesIO(content), memmap=False)
             found = [_extension(hdu, index, uri) for index, hdu in enumerate(hdus)]
             # astropy parses the cards that say so only when it is asked
             _ = [extension.is_image for extension in found]
