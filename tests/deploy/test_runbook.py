@@ -29,7 +29,9 @@ from streamdiff.testing import PointSource, Scene
 CHECKOUT = Path(__file__).parents[2]
 RUNBOOK = (CHECKOUT / "deploy" / "RUNBOOK.md").read_text(encoding="utf-8")
 STREAMDIFF = Path(sys.executable).with_name("streamdiff")
-PATIENCE_S = 240
+PATIENCE_S = 400
+# A service starts, restarts, and replays: minutes, where the machine is busy.
+pytestmark = pytest.mark.timeout(1200)
 TOPICS = (
     "visit-ready",
     "template-update",
