@@ -11,12 +11,10 @@ from streamdiff.cli.program import program
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-LINES = [
-    line
-    for block in re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("streamdiff ")
-]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+# Variables of the environment may stand before a command.
+CALL = re.compile(r"^(?:\w+=\S+ +)*(streamdiff .+)$", re.MULTILINE)
+LINES = [line for block in BLOCKS for line in CALL.findall(block.replace("\\\n", " "))]
 
 
 @pytest.mark.parametrize("line", LINES)
