@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -22,6 +23,9 @@ from streamdiff.testing.kafka_broker import KafkaBroker, Listener, fetch_jars
 from streamdiff.testing.postgres_server import PostgresServer
 
 CHECKOUT = Path(__file__).parents[1]
+
+# The same examples everywhere, and no limit on the time that they take.
+hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_the_middle_pixel_is_the_nearest_of_the_image():
     y=st.floats(-1e6, 1e6) | st.floats(-60, 120),
     side=st.sampled_from([1, 3, 31, 103]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_pixel_is_the_image_s_or_no_data(x, y, side):
     stamp = cut(SCIENCE, x, y, side, wcs=SCIENCE.wcs)
     rows = int(np.floor(y + 0.5)) - side // 2 + np.arange(side)

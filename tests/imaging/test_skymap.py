@@ -22,7 +22,7 @@ def holds(wcs, shape, ra, dec):
     turn=st.floats(0, 360),
     shape=st.tuples(st.integers(1, 900), st.integers(1, 900)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_patches_touched_cover_every_pixel_of_an_image(ra, dec, turn, shape):
     scene = Scene(shape=shape, ra=ra, dec=dec, pixel_scale_arcsec=0.5)
     wcs = scene.dithered_wcs(rotation_deg=turn)
@@ -35,7 +35,7 @@ def test_patches_touched_cover_every_pixel_of_an_image(ra, dec, turn, shape):
 
 
 @given(tract=st.integers(0, 12 * 4**5 - 1), row=st.integers(0, 17))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_patches_in_use_are_all_that_touch_the_tract(tract, row):
     touching = SKYMAP.patches(tract)
     side = SKYMAP.patches_per_side

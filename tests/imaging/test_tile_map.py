@@ -29,7 +29,7 @@ def grid(ra, dec):
 
 
 @given(x=st.floats(-250, 250), y=st.floats(-250, 250), turn=st.floats(0, 360))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tiles_touched_are_those_that_share_pixels_with_an_image(x, y, turn):
     tiles = grid(150.0, 2.0)
     scene = Scene(shape=(120, 90), ra=150.0, dec=2.0)

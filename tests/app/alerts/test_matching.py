@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -21,7 +21,6 @@ def separations(a, b):
 
 
 @given(a=OFFSETS, b=OFFSETS, radius=st.floats(0.1, 3))
-@settings(deadline=None)
 def test_matches_are_one_to_one_within_the_radius_and_stable(a, b, radius):
     """No two that are left, or badly matched, are near each other.
 
