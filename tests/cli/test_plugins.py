@@ -91,8 +91,12 @@ def test_what_can_not_be_checked_or_compared_is_an_error_of_one_line(
 
 
 def test_event_decoders_are_listed_with_all(run):
-    kinds = [
-        {row["kind"] for row in json.loads(run("plugins", "list", "--json", *more).out)}
+    listed = [
+        {
+            (row["kind"], row["name"])
+            for row in json.loads(run("plugins", "list", "--json", *more).out)
+        }
         for more in ([], ["--all"])
     ]
-    assert kinds[1] - kinds[0] == {"decode"}
+    assert {kind for kind, _ in listed[1] - listed[0]} == {"decode"}
+    assert ("decode", "next_visit") in listed[1] - listed[0]
