@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from operator import eq
 
 import pytest
 from astropy.io import fits
@@ -161,6 +162,15 @@ def test_the_same_event_gives_the_same_alerts_as_avro_and_as_json(new_stream, vi
     )
     by_avro.run()
     by_json.run()
-    values = [record.value for record in by_avro.alerts()]
-    assert values
-    assert [record.value for record in by_json.alerts()] == values
+    alerts = [told(record) for record in by_avro.alerts()]
+    assert alerts
+    # Not by ==, for their parts are many thousand bytes.
+    assert all(map(eq, [told(record) for record in by_json.alerts()], alerts))
+    assert len(by_json.alerts()) == len(alerts)
+
+
+def told(record):
+    """Return an alert without the time of the clock at which it was made."""
+    _, alert = wire.decode(record.value)
+    assert alert["diaSource"].pop("timeProcessedMjdTai")
+    return alert
