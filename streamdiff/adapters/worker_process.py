@@ -39,11 +39,19 @@ _THREADS = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+# The C library keeps the memory of planes for the next ones: to give it back, and get
+# it again page by page, takes a sixth of the time of a visit of 4096 px.
+_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 35)}
 _EXIT_WAIT_S = 5.0
 _NOTE_BYTES = 256
 # Hints that a process has not come to yet; more would be too late anyway.
 _MAX_HINTS = 8
 _MIB = 1 << 20
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return the variables of a worker process, for where they are not set."""
+    return dict.fromkeys(_THREADS, str(threads)) | _MEMORY
 
 
 def perform(handler: Handler, order: WorkOrder) -> Result:
@@ -100,7 +108,7 @@ class WorkerProcess:
             name="worker",
             daemon=True,
         )
-        with _environment(dict.fromkeys(_THREADS, str(threads))):
+        with _environment(worker_environment(threads)):
             self._process.start()
         theirs.close()  # else the end of the process would not end the pipe
         self._is_ready = False

@@ -35,6 +35,7 @@ from rich.table import Table
 
 from streamdiff import log as logs
 from streamdiff.adapters.avro.events import decode_event, encode_event, message_key
+from streamdiff.adapters.worker_process import worker_environment
 from streamdiff.app.demo.files import template_update, write_exposures
 from streamdiff.app.topics import Topics
 from streamdiff.app.worker import make_handler
@@ -148,8 +149,7 @@ def measure(folder: Path, case: Case, repeats: int) -> dict:
 
 def measured(folder: Path, case: Case, repeats: int) -> dict:
     """Return what `measure` tells of a case in a new process."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), case.threads)
-    environment = os.environ | {name: str(n) for name, n in threads.items()}
+    environment = os.environ | worker_environment(case.threads)
     options = [f"--side={case.side}", f"--subtract={case.subtract}"]
     options += [f"--threads={case.threads}", f"--repeats={repeats}"]
     options += ["--varying"] if case.varying else ["--constant"]
