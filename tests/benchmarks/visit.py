@@ -202,21 +202,33 @@ def growing(results: list[dict]) -> Iterator[tuple[dict, dict]]:
 
 
 def draw(results: list[dict], path: Path) -> None:
-    """Draw the time of every stage of every case."""
+    """Draw the time of the stages of every case; those that take little as one."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow, and seldom wanted
 
     figure = Figure(figsize=(10, 0.5 * len(results) + 2), layout="constrained")
     axes = figure.subplots()
-    names = list(dict.fromkeys(n for r in results for n in r["stages"]))
+    large = [
+        n for r in results for n, s in r["stages"].items() if s > 0.01 * r["seconds"]
+    ]
+    names = [*dict.fromkeys(large), "others"]
     left = np.zeros(len(results))
     for name in names:
-        widths = np.array([r["stages"].get(name, 0) / r["unit_s"] for r in results])
+        widths = np.array([seconds_of(r, name, names) / r["unit_s"] for r in results])
         axes.barh([r["case"] for r in results], widths, left=left, label=name)
         left += widths
     axes.invert_yaxis()
     axes.set_xlabel("fft units")
-    axes.legend(fontsize="small", ncols=3, loc="upper right")
+    figure.legend(fontsize="small", ncols=5, loc="outside upper center")
     figure.savefig(path)
+
+
+def seconds_of(result: dict, name: str, named: list[str]) -> float:
+    """Return the time of a stage, or of all that have no name of their own [s]."""
+    if name in result["stages"]:
+        return result["stages"][name]
+    return result["seconds"] - sum(
+        seconds for stage, seconds in result["stages"].items() if stage in named
+    )
 
 
 @contextmanager
