@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from streamdiff.adapters.clock import mjd_tai
 from streamdiff.adapters.ephemerides import read_ephemerides
 from streamdiff.adapters.spool import spool
+from streamdiff.app.wiring.places import catalogue, exposure_source, sky_map
+from streamdiff.app.wiring.plugins import (
+    associates,
+    build,
+    build_chosen,
+    flavours,
+    plugin_labels,
+    plugin_names,
+    provenance,
+)
 from streamdiff.config import InjectionSettings, Settings
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.sky_pixels import MAX_RADIUS_ARCSEC
@@ -30,19 +39,6 @@ from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.pipeline.visit import TemplateSource, VisitPipeline
 from streamdiff.plugins import Registry
 from streamdiff.ports import Catalogue, Files, TemplateStore
-
-if TYPE_CHECKING:
-    pass
-from streamdiff.app.wiring.places import catalogue, exposure_source, sky_map
-from streamdiff.app.wiring.plugins import (
-    associates,
-    build,
-    build_chosen,
-    flavours,
-    plugin_labels,
-    plugin_names,
-    provenance,
-)
 
 _RESCALED: Mapping[str, tuple[Image, ...]] = MappingProxyType(
     {

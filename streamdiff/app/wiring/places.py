@@ -7,6 +7,7 @@ from streamdiff import __version__
 from streamdiff.adapters.files import RootedFiles
 from streamdiff.adapters.fits.tiles import read_tiles
 from streamdiff.adapters.template_store import FsspecTemplateStore, Keep
+from streamdiff.app.wiring.plugins import build_chosen
 from streamdiff.config import Settings
 from streamdiff.errors import ConfigError
 from streamdiff.imaging.skymap import SkyMap, Tessellation
@@ -16,7 +17,6 @@ from streamdiff.ports import Files
 
 if TYPE_CHECKING:
     from streamdiff.adapters.catalogue import SqlCatalogue
-from streamdiff.app.wiring.plugins import build_chosen
 
 
 def exposure_source(

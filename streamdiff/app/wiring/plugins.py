@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from typing import Any
 
 from streamdiff import __version__
 from streamdiff.config import Settings
@@ -13,17 +11,8 @@ from streamdiff.model import Provenance
 from streamdiff.plugins import Registry
 from streamdiff.stages import AlertFormat, Coadder, EventDecoder
 
-if TYPE_CHECKING:
-    pass
-
-log = structlog.get_logger(__name__)
-
-
 NONE = "none"
-
-
 OPTIONAL_KINDS = frozenset({"register", "score", "associate"})
-
 
 SINGLE_KINDS = (
     "read",
