@@ -1,5 +1,6 @@
 """The service: a transport, workers and the runtime, put together."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -96,13 +97,12 @@ class Service:
             If a plugin or one of its options is not as it must be.
         """
         wiring.check(self.settings, self.registry)
+        ids = record_ids(self.settings)
         return Runtime(
             runtime_settings(self.settings),
             transport=self.transport,
-            executor=executor or self._pool(),
-            reporter=make_reporter(
-                self.settings, self.registry, record_ids(self.settings)
-            ),
+            executor=executor or self._pool(ids),
+            reporter=make_reporter(self.settings, self.registry, ids),
             clock=SystemClock(),
             metrics=self.metrics,
             health=health,
@@ -133,7 +133,7 @@ class Service:
             stack.enter_context(stopped_by_signals(runtime.stop, runtime.stop_now))
             runtime.run()
 
-    def _pool(self) -> WorkerPool:
+    def _pool(self, ids: Mapping[str, int]) -> WorkerPool:
         stream = self.settings.stream
         return WorkerPool(
             partial(
@@ -141,7 +141,7 @@ class Service:
                 self.settings,
                 log_level=log.level(),
                 schema_ids=schema_ids(self.settings, self.registry),
-                record_ids=record_ids(self.settings),
+                record_ids=ids,
             ),
             workers=stream.workers,
             threads=stream.threads,
