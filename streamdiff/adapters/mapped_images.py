@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from astropy.wcs import WCS, Sip
 
 from streamdiff.adapters.fits.extensions import quiet
+from streamdiff.adapters.whole_file import name_beside
 from streamdiff.errors import StoreUnavailableError
 from streamdiff.model import Difference, Exposure
 
@@ -63,13 +63,9 @@ def write_images(path: Path, images: MappedImages) -> None:
         )
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid4().hex}")
-        try:
+        with name_beside(path) as temporary:
             _write(temporary, rest.getvalue(), planes)
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as err:
         raise StoreUnavailableError(f"{path}: can not be written: {err}") from err
 

@@ -30,14 +30,24 @@ def temporary_beside(path: Path, content: bytes) -> Iterator[Path]:
 
     What is left of it is removed at the end.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Unlike the files of tempfile, it is for all that the umask allows.
-    temporary = path.with_name(f".{uuid4().hex}")
-    try:
+    with name_beside(path) as temporary:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        yield temporary
+
+
+@contextmanager
+def name_beside(path: Path) -> Iterator[Path]:
+    """Give the path of a file to be written, in the folder of another.
+
+    What is left of it is removed at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Unlike the files of tempfile, it is for all that the umask allows.
+    temporary = path.with_name(f".{uuid4().hex}")
+    try:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
