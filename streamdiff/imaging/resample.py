@@ -87,7 +87,8 @@ def resample(
     rows, columns = _needed(pixel_map, planes.image.shape, order)
     planes = _part(planes, rows, columns)
     # Read-only as the planes of an exposure are: one signature to be compiled.
-    factor = read_only(np.array(planes.covariance_factor, np.float32, ndmin=2))
+    factor = np.asarray(planes.covariance_factor, np.float32)
+    factor = read_only(np.atleast_2d(factor))
     missing = _missing(planes)
     area = pixel_map.area
     image = np.zeros(shape, np.float32)
