@@ -41,6 +41,25 @@ def test_a_record_larger_than_the_limit_is_too_large(broker):
     producer.close()
 
 
+def test_a_full_queue_of_the_client_is_waited_for(broker):
+    producer = broker.transport({"queue.buffering.max.messages": 1}).producer()
+    sent = [b"%d" % n for n in range(20)]
+    producer.send([OutgoingRecord(topic="in", value=value) for value in sent])
+    producer.close()
+    consumer = broker.transport().consumer("g")
+    consumer.subscribe(["in"], on_assign=_ignore, on_revoke=_ignore, on_lost=_ignore)
+    read = []
+    while len(read) < len(sent):
+        record = consumer.poll(1.0)
+        read += [record.value] if record is not None else []
+    consumer.close()
+    assert read == sent
+
+
+def _ignore(partitions):
+    """Leave partitions alone."""
+
+
 def poll_long(consumer):
     for _ in range(1000):
         consumer.poll(0.02)
