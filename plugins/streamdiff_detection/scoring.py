@@ -28,8 +28,6 @@ _Background = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.floa
 _ROUGH_ORDER = 2
 # So large a plane has squares enough in a box [pixel].
 _LARGE = 1024
-# What is left of stars is known to much less than this part of it.
-_STARS_TOLERANCE = 5e-3
 # The least part of a map that stands for all of it.
 _MIN_CLEAR = 0.2
 
@@ -225,9 +223,7 @@ def _significances(
         template = difference.matched_template
         planes = [
             matched.significance(difference.image),
-            None
-            if template is None
-            else matched.significance(template, tolerance=_STARS_TOLERANCE),
+            None if template is None else matched.significance(template),
         ]
     score, stars = (
         np.zeros(difference.shape, np.float32)

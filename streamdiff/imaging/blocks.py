@@ -84,6 +84,11 @@ class Blocks:
         """Return the positions along an axis of the pixels of all cells."""
         return np.arange(self.cell[axis] * self.count[axis], dtype=float)
 
+    def middles(self, axis: int) -> NDArray[np.float64]:
+        """Return the positions along an axis of the middles of all cells."""
+        middles = (np.arange(self.count[axis]) + 0.5) * self.cell[axis] - 0.5
+        return np.minimum(middles, self.shape[axis] - 1)
+
     def cut(self, strip: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a strip of the height of a cell as cells; shape (count, hy, hx)."""
         hy, hx = self.cell

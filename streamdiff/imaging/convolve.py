@@ -18,6 +18,8 @@ from streamdiff.model import MatchingKernel
 
 # Blocks of this size, overlaps included, waste little on them, and fit the cache.
 _BLOCK = 256
+# Along an axis, so many kernels that are constant tell one that varies.
+_BLOCKS = 16
 # Of this order, a kernel is a sum of three: they take less time than four nodes.
 _PLANES = 1
 
@@ -161,6 +163,42 @@ def convolve_field(
     return convolved
 
 
+def convolve_in_blocks(
+    plane: NDArray[Any], field: KernelField, *, border: Border = "zero"
+) -> NDArray[np.float32]:
+    """Return an image convolved with a kernel that varies from block to block.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (ny, nx)
+        Finite everywhere: a NaN would spread over its block.
+    field : KernelField
+    border : {"zero", "mirror"}
+        What lies outside the image.
+
+    Notes
+    -----
+    Within a block the kernel is the one in its middle. That is for what does not
+    change to first order with the kernel, as does a significance; it takes no longer
+    than a constant kernel.
+    """
+    cell = int(np.clip(min(plane.shape) // _BLOCKS, _SMALLEST_CELL, _BLOCK))
+    blocks = _large_blocks(plane, field.shape, cell)
+    parts = blocks.transform(field.kernels)
+    of_rows, of_columns = (
+        field.nodes.along(axis, blocks.middles(axis)) for axis in (0, 1)
+    )
+    weights = np.ones((*blocks.count, len(parts)), np.float32)
+    weights[..., 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
+    convolved = np.empty(plane.shape, np.float32)
+    for row, columns, spectra in blocks.batches(plane, border):
+        # Of pairs of real numbers: weights are real.
+        kernels = np.tensordot(weights[row, columns], parts.view(np.float32), 1)
+        spectra *= kernels.view(np.complex64)
+        blocks.paste(convolved, row, columns, blocks.invert(spectra))
+    return convolved
+
+
 def convolve_matching(
     plane: NDArray[Any],
     matching_kernel: MatchingKernel,
@@ -199,6 +237,9 @@ def convolve_matching(
     )
 
 
-def _large_blocks(plane: NDArray[Any], kernel_shape: tuple[int, ...]) -> Blocks:
+def _large_blocks(
+    plane: NDArray[Any], kernel_shape: tuple[int, ...], largest: int = _BLOCK
+) -> Blocks:
     side = max(kernel_shape)
-    return Blocks.of(plane.shape, kernel_shape, max(_BLOCK - side + 1, 4 * side))
+    cell = min(max(_BLOCK - side + 1, 4 * side), largest)
+    return Blocks.of(plane.shape, kernel_shape, cell)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.convolve import convolve, convolve_field, convolve_varying
+from streamdiff.imaging.convolve import convolve, convolve_in_blocks, convolve_varying
 from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
 from streamdiff.model import (
     ConstantPsf,
@@ -24,8 +24,7 @@ _Stamps = NDArray[np.float64]
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 # Along each axis, of a PSF that is a polynomial, of the fourth order at most.
 _NODES = 11
-# Of a kernel, so much may be missing at a node: of the one for the noise, whose root
-# counts, twice as much. And so much be cut off at its border.
+# Of a kernel, so much may be missing at a node, and so much be cut off at its border.
 _TOLERANCE, _CUT = 5e-4, 1e-6
 
 
@@ -88,9 +87,7 @@ class PointSourceFilter:
         image, variance, psf = difference.image, difference.variance, difference.psf
         good = ~exclude.in_mask(difference.mask) & np.isfinite(image)
         good &= np.isfinite(variance) & (variance > 0)
-        noise = _correlate(
-            np.where(good, variance, np.float32(0)), psf, np.square, 2 * _TOLERANCE
-        )
+        noise = _correlate(np.where(good, variance, np.float32(0)), psf, np.square)
         # The rule needs no more than the PSF in the middle of the image.
         power = psf.centred_at((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2) ** 2
         seen = convolve(good, power[::-1, ::-1] / power.sum()) >= min_power
@@ -101,28 +98,17 @@ class PointSourceFilter:
         noise[~seen] = np.inf
         return cls(psf=psf, good=good, noise=noise)
 
-    def filter(
-        self, image: NDArray[np.float32], *, tolerance: float = _TOLERANCE
-    ) -> NDArray[np.float32]:
+    def filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return an image correlated with the PSF, without what takes no part."""
         known = np.where(self.good & np.isfinite(image), image, np.float32(0))
-        return _correlate(known, self.psf, lambda p: p, tolerance)
+        return _correlate(known, self.psf, lambda p: p)
 
-    def significance(
-        self, image: NDArray[np.float32], *, tolerance: float = _TOLERANCE
-    ) -> NDArray[np.float32]:
+    def significance(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return flux over its error [sigma], of a point source on each pixel.
 
         It is 0 where too little of the PSF is on good pixels.
-
-        Parameters
-        ----------
-        image : ndarray of float32, shape (ny, nx)
-        tolerance : float
-            Of a PSF that varies, so much may be missing: the root of the sum of
-            squares, over that of the PSF.
         """
-        filtered = self.filter(image, tolerance=tolerance)
+        filtered = self.filter(image)
         return np.divide(filtered, self.noise, out=filtered)
 
 
@@ -130,13 +116,12 @@ def _correlate(
     plane: NDArray[np.generic],
     psf: Psf,
     function: Callable[[_Stamps], _Stamps],
-    tolerance: float,
 ) -> NDArray[np.float32]:
     """Return the sums over a plane times a function of the local PSF."""
     if isinstance(psf, ConstantPsf):
         return convolve(plane, function(psf.stamp)[::-1, ::-1])
     if isinstance(psf, GridPsf | PolynomialPsf):
-        return convolve_field(plane, _field(psf, function, tolerance))
+        return convolve_in_blocks(plane, _field(psf, function))
 
     def kernel_at(x: float, y: float) -> _Stamps:
         return function(psf.centred_at(x, y))[::-1, ::-1]
@@ -148,7 +133,6 @@ def _correlate(
 def _field(
     psf: GridPsf | PolynomialPsf,
     function: Callable[[_Stamps], _Stamps],
-    tolerance: float,
 ) -> KernelField:
     """Return a function of a PSF as the sum of few kernels, for correlation.
 
@@ -161,7 +145,7 @@ def _field(
         nodes = Nodes.spread(psf.image_shape, (_NODES, _NODES))
     kernels = function(psf.centred_at_each(*nodes.positions))[:, ::-1, ::-1]
     kernels = trimmed(kernels, np.abs(kernels), _CUT)
-    return KernelField.of(kernels, nodes, tolerance=tolerance)
+    return KernelField.of(kernels, nodes, tolerance=_TOLERANCE)
 
 
 def _with_middles(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
