@@ -14,7 +14,7 @@ from scipy import fft
 Border = Literal["zero", "mirror"]
 
 # Pixels of the blocks that are transformed together.
-_BATCH = 2**17
+_BATCH = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,11 @@ class Blocks:
     def of(
         cls, shape: tuple[int, ...], kernel_shape: tuple[int, ...], cell: int
     ) -> "Blocks":
-        """Return the partition into equal cells of about the wanted size."""
+        """Return the partition into equal cells of at most the wanted size."""
         (ny, nx), (ky, kx) = shape, kernel_shape
         if ky % 2 == 0 or kx % 2 == 0:
             raise ValueError(f"kernels must have odd sides, got {ky} x {kx}")
-        hy, hx = (ceil(n / max(1, round(n / cell))) for n in (ny, nx))
+        hy, hx = (ceil(n / ceil(n / cell)) for n in (ny, nx))
         return cls(
             shape=(ny, nx),
             kernel_shape=(ky, kx),
@@ -80,19 +80,11 @@ class Blocks:
         )
         return y, x
 
-    def pixels(self, axis: int) -> NDArray[np.float64]:
-        """Return the positions along an axis of the pixels of all cells."""
-        return np.arange(self.cell[axis] * self.count[axis], dtype=float)
-
-    def middles(self, axis: int) -> NDArray[np.float64]:
-        """Return the positions along an axis of the middles of all cells."""
-        middles = (np.arange(self.count[axis]) + 0.5) * self.cell[axis] - 0.5
-        return np.minimum(middles, self.shape[axis] - 1)
-
-    def cut(self, strip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a strip of the height of a cell as cells; shape (count, hy, hx)."""
-        hy, hx = self.cell
-        return strip.reshape(hy, -1, hx).transpose(1, 0, 2)
+    def ends(self, axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the positions along an axis of the first and last pixels of cells."""
+        first = self.cell[axis] * np.arange(self.count[axis], dtype=float)
+        last = np.minimum(first + self.cell[axis], self.shape[axis]) - 1
+        return first, last
 
     def transform(self, kernels: NDArray[Any]) -> NDArray[np.complex64]:
         """Return the spectra of kernels; shape (..., ky, kx) in."""

@@ -2,8 +2,8 @@
 
 Images are cut into blocks that overlap by the size of the kernel, and the blocks
 are convolved by Fourier transforms (overlap-save). The cost grows with the number
-of pixels alone: about that of three full-frame transforms for a constant kernel,
-of six to ten for one that varies.
+of pixels alone: about that of two full-frame transforms for a constant kernel, of
+six for one that varies.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.blocks import Blocks, Border, mix
 from streamdiff.imaging.kernel_field import KernelField
+from streamdiff.imaging.local_kernels import LocalKernels, tilt_cells
 from streamdiff.model import MatchingKernel
 
-# Blocks of this size, overlaps included, waste little on them, and fit the cache.
-_BLOCK = 256
+# Sides of blocks, overlaps included. The largest waste little on them, and fit the
+# cache; the smaller ones follow kernels that vary.
+_BLOCKS = (256, 192, 150, 120, 96, 75, 60, 48, 36, 24)
 # Along an axis, so many kernels that are constant tell one that varies.
-_BLOCKS = 16
-# Of this order, a kernel is a sum of three: they take less time than four nodes.
-_PLANES = 1
+_ALONG_AXIS = 16
+# What may be missing of a matching kernel.
+_MATCHING_TOLERANCE = 2e-3
 
 # The kernel between nodes is interpolated: its error falls with their distance
 # squared, and is 1/512 of a quadratic coefficient with 32 cells along an axis.
-_CELLS = 32
-_SMALLEST_CELL = 32
+_CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 
 
 def convolve(
@@ -48,7 +49,7 @@ def convolve(
     ValueError
         If a side of the kernel is even.
     """
-    blocks = _large_blocks(plane, kernel.shape)
+    blocks = Blocks.of(plane.shape, kernel.shape, _cell(kernel.shape))
     spectrum = blocks.transform(kernel)
     convolved = np.empty(plane.shape, np.float32)
     for row, columns, spectra in blocks.batches(plane, border):
@@ -61,7 +62,7 @@ def convolve_varying(
     kernel_at: Callable[[float, float], NDArray[Any]],
     kernel_shape: tuple[int, int],
     *,
-    cell: int = 128,
+    cell: int = _LARGEST_CELL,
     border: Border = "zero",
 ) -> NDArray[np.float32]:
     """Return an image convolved with a kernel that varies smoothly over it.
@@ -124,9 +125,13 @@ def convolve_varying(
 
 
 def convolve_field(
-    plane: NDArray[Any], field: KernelField, *, border: Border = "zero"
+    plane: NDArray[Any],
+    field: KernelField,
+    *,
+    border: Border = "zero",
+    tolerance: float = 1e-3,
 ) -> NDArray[np.float32]:
-    """Return an image convolved with a kernel that is a sum of few.
+    """Return an image convolved with a kernel that varies smoothly over it.
 
     Parameters
     ----------
@@ -136,30 +141,32 @@ def convolve_field(
         Its position is that of the *result*.
     border : {"zero", "mirror"}
         What lies outside the image.
+    tolerance : float
+        Of the kernel, so much may be missing: the root of the sum of its squares,
+        over that of the mean kernel.
 
     Notes
     -----
-    Every pixel is the weighted sum of the convolutions with each of the kernels:
-    blocks may be large, and no seam shows between them.
+    Within a block, the kernel is that in its middle, and changes linearly along x
+    and y: every pixel is the sum of three convolutions. Blocks are as large as this
+    is true. Where they meet, the kernels differ in the third order of their size.
     """
-    blocks = _large_blocks(plane, field.shape)
-    first, *others = blocks.transform(field.kernels)
-    of_rows, of_columns = (
-        field.nodes.along(axis, blocks.pixels(axis)).astype(np.float32)
-        for axis in (0, 1)
-    )
-    across = field.weights.astype(np.float32) @ of_columns.T
+    if field.is_constant:
+        return convolve(plane, field.kernels[0], border=border)
+    for block in _BLOCKS:
+        blocks = Blocks.of(plane.shape, field.shape, _cell(field.shape, block))
+        local = LocalKernels.of(field, blocks)
+        if local.missing <= tolerance:
+            break
+    # Weights are real: spectra count as pairs of real numbers.
+    parts = blocks.transform(field.kernels).view(np.float32)
     convolved = np.empty(plane.shape, np.float32)
-    height, width = blocks.cell
     for row, columns, spectra in blocks.batches(plane, border):
-        along = of_rows[row * height :][:height]
-        cells = slice(columns.start * width, columns.stop * width)
-        total = blocks.invert(spectra * first)
-        for spectrum, weights in zip(others, across[..., cells], strict=True):
-            part = blocks.invert(spectra * spectrum)
-            part *= blocks.cut(along @ weights)
-            total += part
-        blocks.paste(convolved, row, columns, total)
+        kernels = np.tensordot(local.weights[row, columns], parts, 1)
+        products = spectra[:, np.newaxis] * kernels.view(np.complex64)
+        cells = blocks.invert(products)
+        tilt_cells(cells, local.steps_y[row], local.steps_x[columns])
+        blocks.paste(convolved, row, columns, cells[:, 0])
     return convolved
 
 
@@ -182,20 +189,21 @@ def convolve_in_blocks(
     change to first order with the kernel, as does a significance; it takes no longer
     than a constant kernel.
     """
-    cell = int(np.clip(min(plane.shape) // _BLOCKS, _SMALLEST_CELL, _BLOCK))
-    blocks = _large_blocks(plane, field.shape, cell)
-    parts = blocks.transform(field.kernels)
+    largest = max(min(plane.shape) // _ALONG_AXIS, _SMALLEST_CELL)
+    cell = min(_cell(field.shape), largest)
+    blocks = Blocks.of(plane.shape, field.shape, cell)
+    # Weights are real: spectra count as pairs of real numbers.
+    parts = blocks.transform(field.kernels).view(np.float32)
     of_rows, of_columns = (
-        field.nodes.along(axis, blocks.middles(axis)) for axis in (0, 1)
+        field.nodes.along(axis, np.mean(blocks.ends(axis), axis=0)) for axis in (0, 1)
     )
     weights = np.ones((*blocks.count, len(parts)), np.float32)
     weights[..., 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
     convolved = np.empty(plane.shape, np.float32)
     for row, columns, spectra in blocks.batches(plane, border):
-        # Of pairs of real numbers: weights are real.
-        kernels = np.tensordot(weights[row, columns], parts.view(np.float32), 1)
-        spectra *= kernels.view(np.complex64)
-        blocks.paste(convolved, row, columns, blocks.invert(spectra))
+        kernels = np.tensordot(weights[row, columns], parts, 1)
+        products = spectra * kernels.view(np.complex64)
+        blocks.paste(convolved, row, columns, blocks.invert(products))
     return convolved
 
 
@@ -218,28 +226,22 @@ def convolve_matching(
     border : {"zero", "mirror"}
         What lies outside the image.
     """
-    power = 2 if squared else 1
+    if not squared:
+        field = KernelField.of_match(matching_kernel)
+        return convolve_field(
+            plane, field, border=border, tolerance=_MATCHING_TOLERANCE
+        )
 
     def kernel_at(x: float, y: float) -> NDArray[np.float64]:
-        kernel: NDArray[np.float64] = matching_kernel.at(x, y) ** power
-        return kernel
+        return np.square(matching_kernel.at(x, y))
 
-    if matching_kernel.order == 0:
-        return convolve(plane, kernel_at(0, 0), border=border)
-    if matching_kernel.order == _PLANES and not squared:
-        field = KernelField.of_match(matching_kernel)
-        return convolve_field(plane, field, border=border)
-    cell = 128
-    if power * matching_kernel.order > 1:
-        cell = int(np.clip(min(plane.shape) // _CELLS, _SMALLEST_CELL, cell))
+    cell = int(np.clip(min(plane.shape) // _CELLS, _SMALLEST_CELL, _LARGEST_CELL))
     return convolve_varying(
         plane, kernel_at, matching_kernel.shape, cell=cell, border=border
     )
 
 
-def _large_blocks(
-    plane: NDArray[Any], kernel_shape: tuple[int, ...], largest: int = _BLOCK
-) -> Blocks:
+def _cell(kernel_shape: tuple[int, ...], block: int = _BLOCKS[0]) -> int:
+    """Return the side of the cell of a block; most of the block, if it is large."""
     side = max(kernel_shape)
-    cell = min(max(_BLOCK - side + 1, 4 * side), largest)
-    return Blocks.of(plane.shape, kernel_shape, cell)
+    return max(block - side + 1, (4 if block == _BLOCKS[0] else 1) * side)

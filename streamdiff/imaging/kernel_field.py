@@ -10,6 +10,9 @@ from scipy.interpolate import CubicSpline
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import field_terms
 
+# Nodes for each order of a polynomial that cubic splines do not follow exactly.
+_CUBIC, _NODES = 3, 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Nodes:
@@ -124,11 +127,12 @@ class KernelField:
 
     @classmethod
     def of_match(cls, kernel: MatchingKernel) -> "KernelField":
-        """Return a matching kernel of an order up to 3, exactly.
+        """Return a matching kernel, exactly up to order 3.
 
-        Cubic splines through a node more than the order are its polynomials.
+        Cubic splines through a node more than the order are its polynomials; those
+        of higher orders are followed from node to node.
         """
-        side = kernel.order + 1
+        side = kernel.order + 1 if kernel.order <= _CUBIC else _NODES * kernel.order
         nodes = Nodes.spread(kernel.image_shape, (side, side))
         terms = field_terms(*nodes.positions, kernel.order, kernel.image_shape)
         return cls(

@@ -46,7 +46,7 @@ def propagate_variance(
         growth *= convolve_compact(variance, cells, border="mirror")
     else:
         field = KernelField.of(shapes, nodes, tolerance=_TOLERANCE)
-        growth *= convolve_field(variance, field, border="mirror")
+        growth *= convolve_field(variance, field, border="mirror", tolerance=_TOLERANCE)
     return growth
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from streamdiff.imaging.convolve import convolve, convolve_field
 from streamdiff.imaging.kernel_field import KernelField, Nodes
+from streamdiff.model import MatchingKernel
 
 SHAPE = (300, 420)
 NODES = Nodes.spread(SHAPE, (5, 7))
@@ -57,13 +58,45 @@ def test_single_node_makes_a_constant_field():
     assert np.array_equal(convolve_field(plane, field), convolve(plane, kernel(2.0)))
 
 
-def test_pixels_get_the_kernel_of_their_own_position():
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3])
+def test_pixels_get_the_kernel_of_their_own_position(tolerance):
     plane = np.random.default_rng(2).normal(size=SHAPE)
     field = varying()
+    convolved = convolve_field(plane, field, border="mirror", tolerance=tolerance)
+    # Where cells of any block meet, and elsewhere.
+    places = np.random.default_rng(3).integers((0, 0), SHAPE, (40, 2))
+    for y, x in [(0, 0), (299, 419), *places]:
+        expected = convolve(plane, field.at(x, y), border="mirror")[y, x]
+        # Of white noise, what a kernel lacks has a deviation of its norm.
+        missing = tolerance * np.linalg.norm(field.kernels[0])
+        assert convolved[y, x] == pytest.approx(expected, abs=4 * missing)
+
+
+def test_kernels_that_change_linearly_are_exact():
+    plane = np.random.default_rng(2).normal(size=SHAPE)
+    x, y = NODES.positions
+    east, south = x[:, np.newaxis, np.newaxis] / 419, y[:, np.newaxis, np.newaxis] / 299
+    kernels = kernel(1.0) + east * kernel(2.0) - south * kernel(1.5)
+    field = KernelField.of(kernels, NODES, tolerance=1e-6)
     convolved = convolve_field(plane, field, border="mirror")
-    for x, y in [(0, 0), (255, 256), (256, 255), (419, 299), (100, 200)]:
+    for y, x in np.random.default_rng(3).integers((0, 0), SHAPE, (40, 2)):
         expected = convolve(plane, field.at(x, y), border="mirror")[y, x]
         assert convolved[y, x] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_matching_kernels_of_any_order_are_followed(order):
+    rng = np.random.default_rng(order)
+    n_terms = (order + 1) * (order + 2) // 2
+    match = MatchingKernel(
+        basis=rng.normal(size=(4, 7, 7)),
+        coefficients=rng.normal(size=(4, n_terms)),
+        image_shape=SHAPE,
+    )
+    field = KernelField.of_match(match)
+    for y, x in rng.integers((0, 0), SHAPE, (40, 2)):
+        error = np.linalg.norm(field.at(x, y) - match.at(x, y))
+        assert error < 1e-3 * np.linalg.norm(match.at(x, y))
 
 
 def test_values_at_the_nodes_become_a_smooth_image():
