@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
+from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.interpolate import dilate_by_square
 from streamdiff.imaging.noise import robust_std
-from streamdiff_detection.starlight import Starlight
+from streamdiff.imaging.places import places
+from streamdiff_detection.starlight import Starlight, slope_squared
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
 _STAR, _SKY = 200.0, 5.0
@@ -63,18 +65,74 @@ class ExcessNoise:
             Significance of the difference.
         stars : Starlight
         """
-        return np.asarray(score / self.noise(stars), np.float32)
+        calibrated = np.empty(score.shape, np.float32)
+        _divide(score, stars.score, stars.around, self._squares, calibrated)
+        return calibrated
 
-    def noise(self, stars: Starlight) -> NDArray[np.float32]:
-        """Return the standard deviation of the map; shape (ny, nx)."""
-        if not (self.fraction or self.shift):
-            return np.full(stars.score.shape, self.spread, np.float32)
-        noise: NDArray[np.float32] = np.square(np.float32(self.fraction) * stars.around)
-        noise += np.float32(self.spread**2)
-        if self.shift > 0:
-            noise += np.float32(self.shift**2) * stars.slope_squared
-        np.sqrt(noise, out=noise)
+    def noise_at(
+        self, stars: Starlight, row: NDArray[np.intp], column: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Return the standard deviation of the map at pixels; shape (n,)."""
+        noise = np.empty(row.size, np.float32)
+        _fill_noise(row, column, stars.score, stars.around, self._squares, noise)
         return noise
+
+    @property
+    def _squares(self) -> NDArray[np.float32]:
+        return np.square(np.array([self.spread, self.shift, self.fraction], np.float32))
+
+
+@inlined
+def _noise(
+    light: NDArray[np.float32],
+    around: NDArray[np.float32],
+    squares: NDArray[np.float32],
+    y: int,
+    x: int,
+) -> np.float32:
+    spread, shift, fraction = squares[0], squares[1], squares[2]
+    slope = slope_squared(light, y, x)
+    variance = spread + fraction * around[y, x] ** 2 + shift * slope
+    return np.float32(np.sqrt(variance))
+
+
+@compiled
+def _fill_noise(
+    row: NDArray[np.intp],
+    column: NDArray[np.intp],
+    light: NDArray[np.float32],
+    around: NDArray[np.float32],
+    squares: NDArray[np.float32],
+    noise: NDArray[np.float32],
+) -> None:
+    for i in range(row.size):
+        noise[i] = _noise(light, around, squares, row[i], column[i])
+
+
+@compiled
+def _divide(
+    score: NDArray[np.float32],
+    light: NDArray[np.float32],
+    around: NDArray[np.float32],
+    squares: NDArray[np.float32],
+    calibrated: NDArray[np.float32],
+) -> None:
+    height, width = score.shape
+    spread, shift, fraction = squares[0], squares[1], squares[2]
+    quarter = np.float32(0.25)
+    for y in range(height):
+        first, last = max(y - 1, 0), min(y + 1, height - 1)
+        above, row, below = light[first], light[y], light[last]
+        per_row = np.float32(1 / max(last - first, 1) ** 2)
+        # Border columns apart, so that the loop has no choices to make.
+        for x in range(1, width - 1):
+            down, along = below[x] - above[x], row[x + 1] - row[x - 1]
+            slope = per_row * down * down + quarter * along * along
+            variance = spread + fraction * around[y, x] ** 2 + shift * slope
+            calibrated[y, x] = score[y, x] / np.sqrt(variance)
+        for x in (0, width - 1):
+            noise = _noise(light, around, squares, y, x)
+            calibrated[y, x] = score[y, x] / noise
 
 
 def measure_excess(
@@ -109,8 +167,7 @@ def measure_excess(
     _, n_stars = ndimage.label(on_star)
     if n_stars < _MIN_STARS:
         return excess
-    noise = excess.noise(stars)
-    return replace(excess, fraction=_fraction(score, noise, stars.around, on_star))
+    return replace(excess, fraction=_fraction(score, excess, stars, on_star))
 
 
 def _spread(
@@ -153,14 +210,25 @@ def _shift(
 
 def _fraction(
     score: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    light: NDArray[np.float32],
+    excess: ExcessNoise,
+    stars: Starlight,
     where: NDArray[np.bool_],
 ) -> float:
     """Return the fraction of the light that makes usual what is left of it."""
-    step = -(-np.count_nonzero(where) // _MAX_PIXELS) or 1
-    size, sigma, unit = (v[where][::step].astype(float) for v in (score, noise, light))
-    return _usual(np.abs(size), sigma, unit, _LARGEST) if size.size else 0.0
+    row, column = places(where)
+    step = -(-row.size // _MAX_PIXELS) or 1
+    row, column = row[::step], column[::step]
+    if not row.size:
+        return 0.0
+    size, noise, light = (
+        v.astype(float)
+        for v in (
+            np.abs(score[row, column]),
+            excess.noise_at(stars, row, column),
+            stars.around[row, column],
+        )
+    )
+    return _usual(size, noise, light, _LARGEST)
 
 
 def _usual(

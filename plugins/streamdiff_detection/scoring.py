@@ -225,12 +225,16 @@ def _significances(
             matched.significance(difference.image),
             None if template is None else matched.significance(template),
         ]
-    score, stars = (
-        np.zeros(difference.shape, np.float32)
-        if plane is None
-        else np.nan_to_num(plane, copy=difference.score is not None, posinf=0, neginf=0)
-        for plane in planes
-    )
+    score, stars = (_where_known(plane, difference.shape) for plane in planes)
     no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
     score[no_data] = stars[no_data] = 0
     return score, stars
+
+
+def _where_known(
+    plane: NDArray[np.float32] | None, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return a new plane that is 0 where a value is unknown."""
+    if plane is None:
+        return np.zeros(shape, np.float32)
+    return np.where(np.isfinite(plane), plane, np.float32(0))

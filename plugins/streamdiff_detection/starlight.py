@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import inlined
 from streamdiff.imaging.places import places
 
 # Stars at least so significant tell how well positions agree.
@@ -45,17 +45,6 @@ class Starlight:
         highest = _highest_within(score, ceil(width))
         return cls(score=score, around=np.maximum(highest, np.float32(0)))
 
-    @property
-    def slope_squared(self) -> NDArray[np.float32]:
-        """Return by how much a shift of one pixel changes the score, squared.
-
-        The astrometric noise of Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, for
-        errors that are alike along both axes.
-        """
-        total = np.empty_like(self.score)
-        _fill_slopes(self.score, total)
-        return total
-
     def offsets(
         self, score: NDArray[np.float32], usable: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -93,21 +82,24 @@ class Starlight:
         return np.concatenate(offset), np.concatenate(error)
 
 
-@compiled
-def _fill_slopes(score: NDArray[np.float32], total: NDArray[np.float32]) -> None:
-    """Fill in the squares of the slopes along both axes, one-sided at the border."""
+@inlined
+def slope_squared(score: NDArray[np.float32], y: int, x: int) -> np.float32:
+    """Return by how much a shift of one pixel changes a score, squared.
+
+    The astrometric noise of Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, for errors
+    that are alike along both axes. Slopes are one-sided at the border.
+    """
     height, width = score.shape
-    for y in range(height):
-        above, below = max(y - 1, 0), min(y + 1, height - 1)
-        for x in range(width):
-            left, right = max(x - 1, 0), min(x + 1, width - 1)
-            down = score[below, x] - score[above, x]
-            along = score[y, right] - score[y, left]
-            total[y, x] = np.float32(0)
-            if below > above:
-                total[y, x] += (down / np.float32(below - above)) ** 2
-            if right > left:
-                total[y, x] += (along / np.float32(right - left)) ** 2
+    above, below = max(y - 1, 0), min(y + 1, height - 1)
+    left, right = max(x - 1, 0), min(x + 1, width - 1)
+    total = np.float32(0)
+    if below > above:
+        down = score[below, x] - score[above, x]
+        total += (down / np.float32(below - above)) ** 2
+    if right > left:
+        along = score[y, right] - score[y, left]
+        total += (along / np.float32(right - left)) ** 2
+    return total
 
 
 def _highest_within(plane: NDArray[np.float32], half: int) -> NDArray[np.float32]:

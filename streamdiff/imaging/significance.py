@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.convolve import convolve, convolve_in_blocks, convolve_varying
 from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
 from streamdiff.model import (
@@ -26,6 +27,8 @@ _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 _NODES = 11
 # Of a kernel, so much may be missing at a node, and so much be cut off at its border.
 _TOLERANCE, _CUT = 5e-4, 1e-6
+# What lies further out is no reason to leave a pixel out.
+_NEGLIGIBLE = 1e-3
 
 
 def significance(
@@ -90,7 +93,7 @@ class PointSourceFilter:
         noise = _correlate(np.where(good, variance, np.float32(0)), psf, np.square)
         # The rule needs no more than the PSF in the middle of the image.
         power = psf.centred_at((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2) ** 2
-        seen = convolve(good, power[::-1, ::-1] / power.sum()) >= min_power
+        seen = share_on_good(good, power) >= min_power
         # Rounding of the transforms: no noise is where no variance was.
         seen &= noise > 0
         noise *= difference.covariance_factor
@@ -110,6 +113,57 @@ class PointSourceFilter:
         """
         filtered = self.filter(image)
         return np.divide(filtered, self.noise, out=filtered)
+
+
+def share_on_good(
+    good: NDArray[np.bool_], stamp: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return which part of a stamp, centred on each pixel, is on good pixels.
+
+    Parameters
+    ----------
+    good : ndarray of bool, shape (ny, nx)
+        There are none beyond the border.
+    stamp : ndarray of float, shape (ky, kx)
+        At least 0, with odd sides; its faint outskirts do not count.
+
+    Returns
+    -------
+    ndarray of float32, shape (ny, nx)
+    """
+    middle = trimmed(stamp[np.newaxis], stamp[np.newaxis], _NEGLIGIBLE)[0]
+    weights = np.asarray(middle / middle.sum(), np.float32)
+    # Weights of the first pixels of each row, none to all of them.
+    sums = np.cumsum(np.pad(weights, ((0, 0), (1, 0))), axis=1, dtype=np.float32)
+    margins = [(k // 2, k // 2) for k in weights.shape]
+    share = np.ones(good.shape, np.float32)
+    _take_off(np.pad(good, margins), sums, share)
+    return share
+
+
+@compiled
+def _take_off(
+    surrounded: NDArray[np.bool_],
+    sums: NDArray[np.float32],
+    share: NDArray[np.float32],
+) -> None:
+    """Subtract the weights of pixels that are not good, a run of them at a time."""
+    height, width = share.shape
+    ky, kx = sums.shape[0], sums.shape[1] - 1
+    n_rows, n_columns = surrounded.shape
+    for v in range(n_rows):
+        top, bottom = max(v - ky + 1, 0), min(v + 1, height)
+        end = 0
+        for start in range(n_columns):
+            if start < end or surrounded[v, start]:
+                continue
+            end = start + 1
+            while end < n_columns and not surrounded[v, end]:
+                end += 1
+            for y in range(top, bottom):
+                row = sums[v - y]
+                for x in range(max(start - kx + 1, 0), min(end, width)):
+                    share[y, x] -= row[min(end - x, kx)] - row[max(start - x, 0)]
 
 
 def _correlate(

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamdiff.imaging.significance import significance
+from streamdiff.imaging.significance import share_on_good, significance
 from streamdiff.imaging.stamps import resized_stamps
 from streamdiff.model import (
     Convolved,
@@ -177,3 +177,15 @@ class Wrapped:
 
     def at(self, x, y):
         return self._psf.at(x, y)
+
+
+@pytest.mark.parametrize("bad_fraction", [0.02, 0.5])
+def test_share_on_good_is_the_sum_of_the_good_pixels_of_a_stamp(bad_fraction):
+    rng = np.random.default_rng(9)
+    good = rng.random((40, 50)) > bad_fraction
+    good[10:14] = False
+    stamp = rng.random((5, 7))
+    surrounded = np.pad(good, ((2, 2), (3, 3)))
+    windows = np.lib.stride_tricks.sliding_window_view(surrounded, stamp.shape)
+    expected = (windows * stamp).sum(axis=(2, 3)) / stamp.sum()
+    assert share_on_good(good, stamp) == pytest.approx(expected, abs=1e-5)

@@ -139,3 +139,21 @@ def test_one_star_of_five_that_moved_is_hardly_scatter():
     stars = Starlight.of(np.roll(template, (SIDE // 2, SIDE // 2), (0, 1)), 5.0)
     # Not its 1 px, but the errors of the others: 0.03 px.
     assert measure_excess(score, stars, everywhere()).shift <= 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 3), (40, 30)])
+def test_a_map_is_divided_by_the_noise_at_each_pixel(shape):
+    rng = np.random.default_rng(3)
+    light = Starlight.of(rng.uniform(0, 100, shape).astype(np.float32), 2.0)
+    excess = ExcessNoise(spread=1.2, shift=0.1, fraction=0.02)
+    row, column = (i.ravel() for i in np.indices(shape))
+    noise = excess.noise_at(light, row, column).reshape(shape)
+    slopes = [
+        np.gradient(light.score, axis=axis) if n > 1 else 0 * light.score
+        for axis, n in enumerate(shape)
+    ]
+    variance = 1.2**2 + (0.02 * light.around) ** 2
+    variance += 0.1**2 * np.square(slopes).sum(axis=0)
+    assert noise == pytest.approx(np.sqrt(variance), rel=1e-5)
+    score = rng.normal(size=shape).astype(np.float32)
+    assert excess.calibrated(score, light) == pytest.approx(score / noise, rel=1e-5)
