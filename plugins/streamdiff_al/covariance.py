@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.model import Exposure
 
 
@@ -17,13 +18,29 @@ def combine_covariance(
     factors = [np.asarray(e.covariance_factor) for e in (science, template)]
     if all(f.ndim == 0 for f in factors) and factors[0] == factors[1]:
         return float(factors[0])
+    combined = np.empty(science.shape, np.float32)
+    planes = [np.broadcast_to(f.astype(np.float32), science.shape) for f in factors]
     scale = np.float32(kernel_sum**2)
-    # Where either variance says nothing, the factor is that of equal parts.
-    parts = [science.variance, scale * template.variance]
-    total = parts[0] + parts[1]
-    known = np.isfinite(total) & (total > 0)
-    share = np.where(known, parts[0], 0.5) / np.where(known, total, 1)
-    combined: NDArray[np.float32] = np.asarray(
-        share * factors[0] + (1 - share) * factors[1], np.float32
-    )
+    _fill(science.variance, template.variance, scale, planes[0], planes[1], combined)
     return combined
+
+
+@compiled
+def _fill(
+    science: NDArray[np.float32],
+    template: NDArray[np.float32],
+    scale: np.float32,
+    of_science: NDArray[np.float32],
+    of_template: NDArray[np.float32],
+    combined: NDArray[np.float32],
+) -> None:
+    height, width = combined.shape
+    for y in range(height):
+        for x in range(width):
+            total = science[y, x] + scale * template[y, x]
+            # Where either variance says nothing, the parts are equal.
+            share = np.float32(0.5)
+            if 0 < total < np.inf:
+                share = science[y, x] / total
+            other = of_template[y, x]
+            combined[y, x] = other + share * (of_science[y, x] - other)

@@ -187,13 +187,13 @@ class ProperSubtraction:
     @cached_property
     def _covariance_factor(self) -> float | NDArray[np.float32]:
         """Return the noise power over the variance that both images add up to."""
-        factors = [
-            np.asarray(e.covariance_factor, float)
-            for e in (self.science, self.template)
+        powers, exposures = self._powers, (self.science, self.template)
+        parts = [
+            np.float32(power) / np.asarray(exposure.covariance_factor, np.float32)
+            for power, exposure in zip(powers, exposures, strict=True)
         ]
-        variances = [p / f for p, f in zip(self._powers, factors, strict=True)]
-        factor = sum(self._powers) / (variances[0] + variances[1])
-        return float(factor) if factor.ndim == 0 else factor.astype(np.float32)
+        factor = np.asarray(np.float32(sum(powers)) / (parts[0] + parts[1]))
+        return factor if factor.ndim else float(factor)
 
     def _metrics(self, background: NDArray[np.float64]) -> Mapping[str, float]:
         science, template = self.field.noise.typical

@@ -157,7 +157,10 @@ class RootedFiles:
             raise TooLargeError(_too_large(uri, info["size"], self.max_mib))
         with storage.open(location.path, "rb") as file:
             # One byte more, in case the file has grown since.
-            content = bytes(file.read(limit + 1))
+            expected = min(info.get("size") or 0, limit) + 1
+            content = bytes(file.read(expected))
+            if len(content) == expected:
+                content += file.read(limit + 1 - expected)
         if len(content) > limit:
             raise TooLargeError(_too_large(uri, len(content), self.max_mib))
         return content
