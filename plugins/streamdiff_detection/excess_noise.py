@@ -8,6 +8,7 @@ on them.
 """
 
 from dataclasses import dataclass, replace
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,20 +176,16 @@ def _spread(
     around: NDArray[np.float32],
     usable: NDArray[np.bool_],
 ) -> float:
+    # Neighbours know the same noise: of a large map, some pixels tell it.
+    step = max(isqrt(score.size // _MAX_VALUES), 1)
+    some = np.s_[::step, ::step]
+    values, around, usable = score[some], around[some], usable[some]
     # Crowded fields have no blank sky: the emptiest part of them is to do.
-    values = around[usable]
-    values = values[:: max(1, values.size // _MAX_VALUES)]
-    emptiest = float(np.quantile(values, _EMPTIEST))
+    emptiest = float(np.quantile(around[usable], _EMPTIEST))
     sky = usable & (around <= max(_SKY, emptiest))
-    return robust_std(score[sky & ~_on_sources(score, sky)])
-
-
-def _on_sources(
-    score: NDArray[np.float32], sky: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return True on and around what stands out of the sky of a difference."""
-    found = np.abs(score) > _SOURCE * robust_std(score[sky])
-    return dilate_by_square(found, _AROUND // 2)
+    highest = _SOURCE * robust_std(values[sky])
+    sources = dilate_by_square((score > highest) | (score < -highest), _AROUND // 2)
+    return robust_std(values[sky & ~sources[some]])
 
 
 def _shift(

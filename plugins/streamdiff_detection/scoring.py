@@ -215,26 +215,20 @@ def _significances(
     difference: Difference, rules: ScoreRules
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the significance of the difference, and that of the stars under it."""
-    planes = [difference.score, difference.template_score]
     if difference.score is None:
         matched = PointSourceFilter.of(
             difference, exclude=rules.exclude, min_power=rules.min_power
         )
         template = difference.matched_template
-        planes = [
-            matched.significance(difference.image),
-            None if template is None else matched.significance(template),
-        ]
-    score, stars = (_where_known(plane, difference.shape) for plane in planes)
+        score = matched.significance(difference.image)
+        stars = matched.significance(template) if template is not None else None
+    else:
+        given = difference.template_score
+        score = difference.score.copy()
+        stars = given.copy() if given is not None else None
+    stars = np.zeros_like(score) if stars is None else stars
+    for plane in (score, stars):
+        np.copyto(plane, 0, where=~np.isfinite(plane))
     no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
     score[no_data] = stars[no_data] = 0
     return score, stars
-
-
-def _where_known(
-    plane: NDArray[np.float32] | None, shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Return a new plane that is 0 where a value is unknown."""
-    if plane is None:
-        return np.zeros(shape, np.float32)
-    return np.where(np.isfinite(plane), plane, np.float32(0))

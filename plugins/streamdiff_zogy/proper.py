@@ -192,8 +192,8 @@ class ProperSubtraction:
             np.float32(power) / np.asarray(exposure.covariance_factor, np.float32)
             for power, exposure in zip(powers, exposures, strict=True)
         ]
-        factor = np.asarray(np.float32(sum(powers)) / (parts[0] + parts[1]))
-        return factor if factor.ndim else float(factor)
+        factor = np.float32(sum(powers)) / (parts[0] + parts[1])
+        return float(factor) if factor.ndim == 0 else factor.astype(np.float32)
 
     def _metrics(self, background: NDArray[np.float64]) -> Mapping[str, float]:
         science, template = self.field.noise.typical

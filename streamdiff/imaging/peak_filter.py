@@ -55,14 +55,23 @@ def filter_for_peaks(
 
 @compiled
 def find_peaks(
-    filtered: NDArray[np.float32], lowest: NDArray[np.float32], reach: int
+    filtered: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    lowest: float,
+    reach: int,
 ) -> NDArray[np.bool_]:
     """Return True on pixels above a threshold that none near them exceeds.
 
     Parameters
     ----------
-    filtered, lowest : ndarray of float32, shape (ny, nx)
-        An image and its threshold.
+    filtered : ndarray of float32, shape (ny, nx)
+    variance : ndarray of float32, shape (ny, nx)
+        Of the pixels before they were filtered, at least 0.
+    unusable : ndarray of bool, shape (ny, nx)
+        Pixels that are no peaks.
+    lowest : float
+        The threshold, at least 0 [standard deviations of a pixel].
     reach : int
         How near along each axis [pixel].
     """
@@ -70,10 +79,12 @@ def find_peaks(
     found = np.zeros((height, width), np.bool_)
     for y in range(height):
         for x in range(width):
-            if filtered[y, x] > lowest[y, x]:
+            # In double precision, no square is too large.
+            value = np.float64(filtered[y, x])
+            if value > 0 and value * value > lowest * lowest * variance[y, x]:
                 bottom, left = max(y - reach, 0), max(x - reach, 0)
                 near = filtered[bottom : y + reach + 1, left : x + reach + 1]
-                found[y, x] = filtered[y, x] >= near.max()
+                found[y, x] = value >= near.max() and not unusable[y, x]
     return found
 
 

@@ -7,6 +7,7 @@ Gaussian that is adapted to the star: Bernstein & Jarvis 2002, AJ 123, 583.
 """
 
 from dataclasses import dataclass, fields
+from math import pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from streamdiff.imaging.moments import Moments, adaptive_moments
 from streamdiff.imaging.peak_filter import filter_for_peaks, find_peaks
+from streamdiff.imaging.places import places
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 from streamdiff.model.psf import FWHM_PER_SIGMA
 
@@ -240,9 +242,9 @@ def _peaks(
     filtered = filter_for_peaks(image, (weights / weights.sum()).astype("f4"), _BOX)
     # A Gaussian of width sigma has a noise-equivalent area of 4 pi sigma^2.
     lowest = max(_FILTER_EFFICIENCY * threshold, _MIN_FILTERED)
-    lowest /= np.sqrt(4 * np.pi) * _FILTER_SIGMA
-    is_peak = find_peaks(filtered, np.float32(lowest) * np.sqrt(variance), _PEAK_REACH)
-    rows, columns = np.nonzero(is_peak & ~unusable)
+    lowest /= sqrt(4 * pi) * _FILTER_SIGMA
+    is_peak = find_peaks(filtered, variance, unusable, lowest, _PEAK_REACH)
+    rows, columns = places(is_peak)
     order = np.argsort(-filtered[rows, columns], kind="stable")[:max_stars]
     return columns[order].astype(float), rows[order].astype(float)
 

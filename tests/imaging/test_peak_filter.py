@@ -28,9 +28,12 @@ def test_filter_is_a_gaussian_minus_the_mean_of_a_box(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_peaks_are_above_their_threshold_and_highest_in_their_square(shape):
     image = noise(shape)
-    threshold = np.full(shape, 0.5, np.float32)
-    expected = (image == ndimage.maximum_filter(image, 5)) & (image > threshold)
-    assert np.array_equal(find_peaks(image, threshold, 2), expected)
+    rng = np.random.default_rng(2)
+    variance, unusable = rng.uniform(0.5, 2, shape), rng.random(shape) < 0.1
+    is_highest = image == ndimage.maximum_filter(image, 5)
+    expected = is_highest & (image > 0.5 * np.sqrt(variance)) & ~unusable
+    found = find_peaks(image, variance.astype(np.float32), unusable, 0.5, 2)
+    assert np.array_equal(found, expected)
 
 
 def test_a_constant_leaves_nothing():
