@@ -45,9 +45,9 @@ _WARM = 12  # events that are processed before anything is measured
 class Bench:
     """A Kafka, services, and visits without an end."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, side: int) -> None:
         self.folder = folder
-        self._images = build(folder)
+        self._images = build(folder, side)
         answers(folder, self._images)  # they can be processed
         self._broker = stack.enter_context(KafkaBroker(folder))
         create_topics(self.brokers)
@@ -261,10 +261,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--side", type=int, default=200, help="of the images [pixel]")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        told = COMMANDS[options.command](Bench(folder, stack), options.seconds)
+        bench = Bench(folder, stack, options.side)
+        told = COMMANDS[options.command](bench, options.seconds)
     print(json.dumps(told))  # noqa: T201 - the result
 
 

@@ -97,10 +97,10 @@ class Plan:
         return sum(isinstance(event, bytes) for event in self.events)
 
 
-def build(folder: Path) -> tuple[VisitReady, ...]:
+def build(folder: Path, side: int = 200) -> tuple[VisitReady, ...]:
     """Write images, templates and the plugin; return an event of each image."""
     survey = Survey(
-        shape=(200, 200),
+        shape=(side, side),
         n_epochs=3,
         n_visits=4,
         density_per_mpx=1500,
