@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.background import sky_background
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.field_image import field_image
 from streamdiff.imaging.fit_background import fit_background
 from streamdiff.imaging.places import places, with_plane
@@ -144,14 +145,31 @@ def _boxed_level(
     ny, nx = plane.shape
     if min(ny, nx) < _LARGE or ny % 2 or nx % 2:
         return sky_background(plane, excluded, box=box, both_signs=True)
-    known = np.where(excluded, np.float32(0), plane)
-    total, lost = (
-        v[::2, ::2] + v[::2, 1::2] + v[1::2, ::2] + v[1::2, 1::2]
-        for v in (known, excluded.view(np.uint8))
-    )
-    mean = np.asarray(total / 4, np.float32)
-    level = sky_background(mean, lost > 0, box=box // 2, both_signs=True)
+    mean = np.empty((ny // 2, nx // 2), np.float32)
+    lost = np.empty(mean.shape, np.bool_)
+    _fill_squares(plane, excluded, mean, lost)
+    level = sky_background(mean, lost, box=box // 2, both_signs=True)
     return np.repeat(np.repeat(level, 2, axis=0), 2, axis=1)
+
+
+@compiled
+def _fill_squares(
+    plane: NDArray[np.float32],
+    excluded: NDArray[np.bool_],
+    mean: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+) -> None:
+    """Fill in the means of squares of 2 x 2 pixels, and whether one is excluded."""
+    height, width = mean.shape
+    for y in range(height):
+        upper, lower = plane[2 * y], plane[2 * y + 1]
+        out, out_below = excluded[2 * y], excluded[2 * y + 1]
+        for x in range(width):
+            total = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1]
+            mean[y, x] = np.float32(0.25) * total
+            lost[y, x] = (
+                out[2 * x] | out[2 * x + 1] | out_below[2 * x] | out_below[2 * x + 1]
+            )
 
 
 def without_streaks(difference: Difference, rules: ScoreRules) -> Difference:
