@@ -35,13 +35,11 @@ _SAMPLES = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pixels:
-    """An exposure prepared for convolution and fit.
+    """The pixels of an exposure, and what they are good for.
 
     Attributes
     ----------
     image, variance : ndarray of float32, shape (ny, nx)
-        Finite everywhere: unusable pixels are interpolated, but no saturated one
-        is lowered.
     usable, saturated : ndarray of bool, shape (ny, nx)
     no_data : ndarray of bool, shape (ny, nx)
         Whether a pixel is NO_DATA, not finite in image or variance, absurd, or of
@@ -56,22 +54,29 @@ class Pixels:
 
     @classmethod
     def of(cls, exposure: Exposure) -> "Pixels":
-        """Return the pixels of an exposure, unusable ones filled in."""
+        """Return the pixels of an exposure, as they are."""
         no_data = ~_has_data(exposure)
         unusable = UNUSABLE.in_mask(exposure.mask)
         unusable |= no_data
-        filled = fill_unusable(exposure.image, unusable)
-        # The value of a saturated pixel is a lower limit: what lies around it is
-        # less still, and would tear a dark ring around the star.
-        saturated = MaskPlane.SAT.in_mask(exposure.mask)
-        np.maximum(filled, exposure.image, out=filled, where=saturated & ~no_data)
         return cls(
-            image=filled,
-            variance=fill_unusable(exposure.variance, unusable),
+            image=exposure.image,
+            variance=exposure.variance,
             usable=~unusable,
-            saturated=saturated,
+            saturated=MaskPlane.SAT.in_mask(exposure.mask),
             no_data=no_data,
         )
+
+    def filled(self) -> "Pixels":
+        """Return pixels that are finite everywhere, unusable ones interpolated.
+
+        The value of a saturated pixel is a lower limit: what lies around it is less
+        still, and would tear a dark ring around the star. So it is not lowered.
+        """
+        unusable = ~self.usable
+        image = fill_unusable(self.image, unusable)
+        np.maximum(image, self.image, out=image, where=self.saturated & ~self.no_data)
+        variance = fill_unusable(self.variance, unusable)
+        return replace(self, image=image, variance=variance)
 
 
 def _has_data(exposure: Exposure) -> NDArray[np.bool_]:
@@ -184,7 +189,7 @@ class Cutter:
     Attributes
     ----------
     target, source : Pixels
-        The image to be matched and the one to be convolved.
+        The image to be matched and the one to be convolved, which is filled.
     usable : ndarray of bool, shape (ny, nx)
         Whether a pixel can be fitted.
     basis : ndarray of float64, shape (n_basis, size, size)
@@ -248,12 +253,17 @@ class Cutter:
         rows, columns = np.mgrid[inner]
         return Cutout(
             terms=field_terms(columns, rows, self.order, self.usable.shape),
-            target=self.target.image[inner].astype(float),
+            target=self._target(self.target.image, inner),
             convolved=self._convolve(self.source.image[outer].astype(float)),
-            target_variance=_smoothed(self.target.variance[inner]),
-            source_variance=_smoothed(self.source.variance[outer]),
+            target_variance=_smoothed(self._target(self.target.variance, inner)),
+            source_variance=_smoothed(self.source.variance[outer].astype(float)),
             usable=self.usable[inner],
         )
+
+    def _target(
+        self, plane: NDArray[np.float32], inner: tuple[slice, slice]
+    ) -> NDArray[np.float64]:
+        return fill_unusable(plane[inner], ~self.target.usable[inner]).astype(float)
 
     def _convolve(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         # Blocks as large as the pixels: what wraps around falls outside them.
@@ -266,8 +276,8 @@ class Cutter:
         return convolved[:, valid, valid]
 
 
-def _smoothed(variance: NDArray[np.float32]) -> NDArray[np.float64]:
+def _smoothed(variance: NDArray[np.float64]) -> NDArray[np.float64]:
     smoothed: NDArray[np.float64] = ndimage.uniform_filter(
-        variance.astype(float), _SMOOTHING, mode="nearest"
+        variance, _SMOOTHING, mode="nearest"
     )
     return smoothed

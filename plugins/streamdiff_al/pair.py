@@ -52,6 +52,7 @@ class Pair:
         The one to be matched, and the one to be convolved with the matching kernel.
         Where both are convolved, the target is the science exposure after it was.
     target_pixels, source_pixels : Pixels
+        Those of the source are filled.
     science_kernel : ndarray of float64, shape (ky, kx), or None
         What the science exposure was convolved with to be the target.
     """
@@ -82,7 +83,7 @@ class Pair:
             target=target,
             source=source,
             target_pixels=Pixels.of(target),
-            source_pixels=Pixels.of(source),
+            source_pixels=Pixels.of(source).filled(),
             science_kernel=kernel,
         )
 

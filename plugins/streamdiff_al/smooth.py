@@ -29,7 +29,7 @@ def smooth(exposure: Exposure, kernel: NDArray[np.float64], *, edge: int) -> Exp
     Pixels that can not be used are interpolated first, and the planes of the mask
     grow by the core of the kernel. The variance is that of single pixels.
     """
-    pixels = Pixels.of(exposure)
+    pixels = Pixels.of(exposure).filled()
     mask = exposure.mask | np.where(pixels.no_data, np.int32(MaskPlane.NO_DATA), 0)
     return replace(
         exposure,

@@ -18,7 +18,7 @@ SPOT = np.s_[20:23, 50:54]
 def with_plane(name, value):
     plane = getattr(EXPOSURE, name).copy()
     plane[SPOT] = value
-    return Pixels.of(replace(EXPOSURE, **{name: plane}))
+    return Pixels.of(replace(EXPOSURE, **{name: plane})).filled()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_saturated_pixels_are_not_lowered():
     mask, image = EXPOSURE.mask.copy(), EXPOSURE.image.copy()
     image[SPOT] = 5e4
     mask[SPOT] = int(MaskPlane.SAT)
-    pixels = Pixels.of(replace(EXPOSURE, image=image, mask=mask))
+    pixels = Pixels.of(replace(EXPOSURE, image=image, mask=mask)).filled()
     assert (pixels.image[SPOT] == 5e4).all()
     assert pixels.saturated[SPOT].all()
     assert not pixels.usable[SPOT].any()
