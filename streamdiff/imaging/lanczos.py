@@ -54,7 +54,9 @@ def weigh(
     loop over the kernel.
     """
     phase = fraction * PHASES
-    i = int(phase)
-    f = Float(phase - i)
+    # No index can be negative: the compiler is to know it.
+    i = np.uintp(phase)
+    f = Float(phase - int(phase))
     for k in range(len(taps)):
-        weights[k] = table[i, k] + f * (table[i + 1, k] - table[i, k])
+        low, high = table[i, np.uintp(k)], table[i + np.uintp(1), np.uintp(k)]
+        weights[k] = low + f * (high - low)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ MAX_LOST_WEIGHT = 0.05
 # A neighbour nearer than this to zero weight does not lend its mask bits.
 CORE_MARGIN = 0.05
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 Float = np.float32
 Plane: TypeAlias = NDArray[np.float32]
 Bits: TypeAlias = NDArray[np.int32]
@@ -27,6 +25,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 _NO_DATA = int(MaskPlane.NO_DATA)
 _INTERPOLATED = int(MaskPlane.INTRP)
+_DAMAGED = int(MaskPlane.BAD | MaskPlane.CR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,32 +83,34 @@ def resample(
 
     Cost: three planes of 4096^2 pixels in about a second.
     """
-    rows, columns = _needed(pixel_map, planes.image.shape, order)
-    planes = _part(planes, rows, columns)
-    # Read-only as the planes of an exposure are: one signature to be compiled.
-    factor = np.asarray(planes.covariance_factor, np.float32)
-    factor = read_only(np.atleast_2d(factor))
-    missing = _missing(planes)
+    # Read-only and contiguous, whatever is given: one signature to be compiled.
+    old_image, old_variance, bits, factor = (
+        read_only(np.ascontiguousarray(np.atleast_2d(np.asarray(plane, dtype))))
+        for plane, dtype in (
+            (planes.image, np.float32),
+            (planes.variance, np.float32),
+            (planes.mask, np.int32),
+            (planes.covariance_factor, np.float32),
+        )
+    )
+    missing = np.ones(old_image.shape, np.bool_)
+    incomplete = np.ones(old_image.shape, np.bool_)
+    needed = _needed(pixel_map, old_image.shape, order)
+    _find_missing(old_image, old_variance, bits, needed, missing)
+    _mark_incomplete(missing, needed, order, incomplete)
     area = pixel_map.area
     image = np.zeros(shape, np.float32)
     variance = np.full(shape, np.inf, np.float32)
     mask = np.full(shape, _NO_DATA, np.int32)
     out_factor = np.ones(shape, np.float32)
     _lanczos(
-        planes.image,
-        planes.variance,
-        planes.mask,
+        old_image,
+        old_variance,
+        bits,
         missing,
-        _incomplete(missing, order),
+        incomplete,
         factor,
-        np.stack(
-            [
-                pixel_map.x - columns.start,
-                pixel_map.y - rows.start,
-                area,
-                _aliased_power(area, order),
-            ]
-        ),
+        np.stack([pixel_map.x, pixel_map.y, area, _aliased_power(area, order)]),
         pixel_map.step,
         weight_table(order),
         (0,) * (2 * order),
@@ -125,47 +126,19 @@ def resample(
 
 def _needed(
     pixel_map: PixelMap, shape: tuple[int, ...], order: int
-) -> tuple[slice, slice]:
-    """Return rows and columns of the old pixels that new ones are made of.
+) -> tuple[int, int, int, int]:
+    """Return first row, row after the last, and columns, of the old pixels needed.
 
     One at least, also where there are none.
     """
-    parts = []
+    limits: list[int] = []
     for positions, size in zip((pixel_map.y, pixel_map.x), shape, strict=True):
         known = positions[np.isfinite(positions)]
         low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
         first = int(np.clip(np.floor(low) - order, 0, size - 1))
-        end = int(np.clip(np.ceil(high) + order + 1, first + 1, size))
-        parts.append(slice(first, end))
-    return parts[0], parts[1]
-
-
-def _part(planes: Planes, rows: slice, columns: slice) -> Planes:
-    def part(plane: NDArray[Scalar]) -> NDArray[Scalar]:
-        return read_only(np.ascontiguousarray(plane[rows, columns]))
-
-    factor = planes.covariance_factor
-    return Planes(
-        image=part(planes.image),
-        variance=part(planes.variance),
-        mask=part(planes.mask),
-        covariance_factor=part(factor) if isinstance(factor, np.ndarray) else factor,
-    )
-
-
-def _missing(planes: Planes) -> NDArray[np.bool_]:
-    measured = np.isfinite(planes.image) & np.isfinite(planes.variance)
-    damaged = (MaskPlane.BAD | MaskPlane.CR).in_mask(planes.mask)
-    damaged &= ~MaskPlane.INTRP.in_mask(planes.mask)
-    return ~measured | damaged | MaskPlane.NO_DATA.in_mask(planes.mask)
-
-
-def _incomplete(missing: NDArray[np.bool_], order: int) -> NDArray[np.bool_]:
-    """Return where the kernel around (x, y)..(x + 1, y + 1) meets a missing pixel."""
-    incomplete = np.ones(missing.shape, np.bool_)
-    incomplete[order - 1 : -order, order - 1 : -order] = False
-    _mark(missing, incomplete, order)
-    return incomplete
+        limits += [first, int(np.clip(np.ceil(high) + order + 1, first + 1, size))]
+    top, bottom, left, right = limits
+    return top, bottom, left, right
 
 
 def _aliased_power(area: NDArray[np.float64], order: int) -> NDArray[np.float64]:
@@ -192,11 +165,40 @@ def _aliasing(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @compiled
-def _mark(missing: Flags, incomplete: Flags, order: int) -> None:
-    """Mark what is around missing pixels; around those at the edge of many, for all."""
+def _find_missing(
+    image: Plane,
+    variance: Plane,
+    mask: Bits,
+    needed: tuple[int, int, int, int],
+    missing: Flags,
+) -> None:
+    """Fill in which of the needed pixels are missing."""
+    top, bottom, left, right = needed
+    for row in range(top, bottom):
+        for column in range(left, right):
+            bits = mask[row, column]
+            measured = np.isfinite(image[row, column])
+            measured &= np.isfinite(variance[row, column])
+            damaged = (bits & _DAMAGED) != 0 and (bits & _INTERPOLATED) == 0
+            missing[row, column] = not measured or damaged or (bits & _NO_DATA) != 0
+
+
+@compiled
+def _mark_incomplete(
+    missing: Flags, needed: tuple[int, int, int, int], order: int, incomplete: Flags
+) -> None:
+    """Fill in where the kernel around (x, y)..(x + 1, y + 1) meets a missing pixel.
+
+    All that surrounds a missing pixel is marked by those at the edge of many.
+    """
     height, width = missing.shape
-    for row in range(height):
-        for column in range(width):
+    top, bottom, left, right = needed
+    incomplete[
+        max(top, order - 1) : min(bottom, height - order),
+        max(left, order - 1) : min(right, width - order),
+    ] = False
+    for row in range(top, bottom):
+        for column in range(left, right):
             if not missing[row, column]:
                 continue
             incomplete[row, column] = True
@@ -238,13 +240,15 @@ def _lanczos(
     before = len(taps) // 2 - 1
     wx, wy = np.empty(len(taps), Float), np.empty(len(taps), Float)
     line = np.empty(nodes.shape[::2])
+    per_step = 1 / step
     for row in range(out_image.shape[0]):
         j, v = row // step, (row % step) / step
         line[:] = (1 - v) * nodes[:, j] + v * nodes[:, j + 1]
         for column in range(out_image.shape[1]):
-            i, u = column // step, (column % step) / step
-            x = (1 - u) * line[0, i] + u * line[0, i + 1]
-            y = (1 - u) * line[1, i] + u * line[1, i + 1]
+            i = np.uintp(column) // np.uintp(step)
+            u = (column - int(i) * step) * per_step
+            x = (1 - u) * line[0, i] + u * line[0, i + np.uintp(1)]
+            y = (1 - u) * line[1, i] + u * line[1, i + np.uintp(1)]
             if not (0 <= x + 0.5 <= width and 0 <= y + 0.5 <= height):
                 continue
             x0, y0 = int(np.floor(x)), int(np.floor(y))
@@ -263,8 +267,8 @@ def _lanczos(
                 bits = _INTERPOLATED
             if squares == 0:
                 continue
-            area = (1 - u) * line[2, i] + u * line[2, i + 1]
-            folded = (1 - u) * line[3, i] + u * line[3, i + 1]
+            area = (1 - u) * line[2, i] + u * line[2, i + np.uintp(1)]
+            folded = (1 - u) * line[3, i] + u * line[3, i + np.uintp(1)]
             out_image[row, column] = flux * area
             out_variance[row, column] = noise * area * area
             out_mask[row, column] = (bits | _nearby_bits(mask, x, y)) & ~_NO_DATA
@@ -286,16 +290,21 @@ def _whole_sum(
     taps: tuple[int, ...],
 ) -> tuple[np.float32, np.float32, np.float32]:
     """Return sum(w I), sum(w^2 V) and sum(w^2)."""
+    # Column by column, so that a vector holds as many; no index can be negative.
+    y, x = np.uintp(top), np.uintp(left)
     flux, noise, sx, sy = Float(0), Float(0), Float(0), Float(0)
-    for m in range(len(taps)):
-        row_flux, row_noise = Float(0), Float(0)
-        for k in range(len(taps)):
-            row_flux += wx[k] * image[top + m, left + k]
-            row_noise += wx[k] * wx[k] * variance[top + m, left + k]
-        flux += wy[m] * row_flux
-        noise += wy[m] * wy[m] * row_noise
-        sx += wx[m] * wx[m]
-        sy += wy[m] * wy[m]
+    for k in range(len(taps)):
+        column_flux, column_noise = Float(0), Float(0)
+        for m in range(len(taps)):
+            weight = wy[m]
+            value = image[y + np.uintp(m), x + np.uintp(k)]
+            column_flux += weight * value
+            spread = variance[y + np.uintp(m), x + np.uintp(k)]
+            column_noise += weight * weight * spread
+        flux += wx[k] * column_flux
+        noise += wx[k] * wx[k] * column_noise
+        sx += wx[k] * wx[k]
+        sy += wy[k] * wy[k]
     return flux, noise, sx * sy
 
 
