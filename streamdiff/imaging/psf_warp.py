@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,11 @@ from streamdiff.imaging.lanczos import weigh, weight_table
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import Area, CoaddPsf, ConstantPsf, GridPsf, Psf, PsfComponent
+from streamdiff.model.planes import read_only
 from streamdiff.model.psf import shift_matrix
+
+# Fractions of a pixel, in x and y.
+Phases: TypeAlias = tuple[tuple[float, float], ...]
 
 NODES = 5
 # Sub-pixel positions, per axis, over which the effect of resampling is averaged.
@@ -121,7 +127,7 @@ def _warp_smooth(
 ) -> list[Psf]:
     """Return PSFs that vary smoothly, all resampled at once."""
     fraction = _common_fraction(pixel_map)
-    phases = _phases() if fraction is None else [fraction]
+    phases = _phases() if fraction is None else (fraction,)
     if fraction is not None and all(isinstance(psf, ConstantPsf) for psf in psfs):
         stamps = _common_shape([psf.centred_at(0, 0) for psf in psfs])
         return [ConstantPsf(s) for s in _resampled(stamps, np.eye(2), phases, order)]
@@ -137,9 +143,9 @@ def _common_shape(stamps: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.array([pad_stamp(stamp, (height, width)) for stamp in stamps])
 
 
-def _phases() -> list[tuple[float, float]]:
+def _phases() -> Phases:
     phases = (np.arange(PHASES) - (PHASES - 1) / 2) / PHASES
-    return [(float(u), float(v)) for v in phases for u in phases]
+    return tuple((float(u), float(v)) for v in phases for u in phases)
 
 
 def _common_fraction(pixel_map: PixelMap) -> tuple[float, float] | None:
@@ -159,7 +165,7 @@ def _at_node(
     pixel_map: PixelMap,
     x: float,
     y: float,
-    phases: list[tuple[float, float]],
+    phases: Phases,
     order: int,
 ) -> NDArray[np.float64]:
     """Return the stamps at a position on the new pixels; shape (n, ky, kx)."""
@@ -174,7 +180,7 @@ def _at_node(
 def _resampled(
     stamps: NDArray[np.float64],
     affine: NDArray[np.float64],
-    phases: list[tuple[float, float]],
+    phases: Phases,
     order: int,
 ) -> NDArray[np.float64]:
     """Return stamps as seen by pixels that the affine map places among their own."""
@@ -183,35 +189,63 @@ def _resampled(
     ky, kx = (2 * int(np.ceil(n // 2 / scale - 0.1)) + 1 for n in (height, width))
     dx, dy = np.meshgrid(np.arange(kx) - kx // 2, np.arange(ky) - ky // 2)
     x, y = np.tensordot(affine, np.array([dx, dy]), 1)
-    total = np.zeros((len(stamps), ky, kx))
-    for u, v in phases:
-        moved = shift_matrix(height, v) @ stamps @ shift_matrix(width, u).T
-        _add_interpolated(moved, x + u, y + v, order, total)
+    along, across = _shifts(phases, height, width)
+    moved = along @ stamps[:, np.newaxis] @ across
+    total = _interpolated(moved, x, y, np.array(phases), order)
     resampled: NDArray[np.float64] = total / total.sum(axis=(1, 2), keepdims=True)
     return resampled
 
 
-def _add_interpolated(
-    stamps: NDArray[np.float64],
+@lru_cache(maxsize=16)
+def _shifts(
+    phases: Phases, height: int, width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrices that shift stamps by the phases, from left and from right."""
+    along = np.array([shift_matrix(height, v) for _, v in phases])
+    across = np.array([shift_matrix(width, u).T for u, _ in phases])
+    return read_only(along), read_only(across)
+
+
+def _interpolated(
+    moved: NDArray[np.float64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
+    phases: NDArray[np.float64],
     order: int,
-    total: NDArray[np.float64],
-) -> None:
-    """Add the Lanczos interpolation of stamps at offsets from their centre."""
-    ky, kx = stamps.shape[1:]
+) -> NDArray[np.float64]:
+    """Return the Lanczos interpolation of stamps, summed over phases.
+
+    Parameters
+    ----------
+    moved : ndarray of float64, shape (n, n_phases, ky, kx)
+        Stamps that were moved by phases.
+    x, y : ndarray of float64, shape (height, width)
+        Offsets from the centres of the stamps, beside phases.
+    phases : ndarray of float64, shape (n_phases, 2)
+        In x and y.
+    order : int
+
+    Returns
+    -------
+    ndarray of float64, shape (n, height, width)
+    """
+    ky, kx = moved.shape[2:]
     margin = order + 1
+    u, v = phases.T[:, :, np.newaxis, np.newaxis]
     # Beyond its border a stamp is 0, and stays so however far out.
-    columns = np.clip(x + kx // 2 + margin, order - 1, kx + 2 * margin - order - 1)
-    rows = np.clip(y + ky // 2 + margin, order - 1, ky + 2 * margin - order - 1)
+    columns = np.clip(x + u + kx // 2 + margin, order - 1, kx + 2 * margin - order - 1)
+    rows = np.clip(y + v + ky // 2 + margin, order - 1, ky + 2 * margin - order - 1)
+    around = ((0, 0), (0, 0), (margin, margin), (margin, margin))
+    total = np.zeros((len(moved), x.size))
     _interpolate(
-        np.pad(stamps, ((0, 0), (margin, margin), (margin, margin))),
-        columns.ravel(),
-        rows.ravel(),
+        np.pad(moved, around),
+        columns.reshape(len(phases), -1),
+        rows.reshape(len(phases), -1),
         weight_table(order),
         (0,) * (2 * order),
-        total.reshape(len(stamps), -1),
+        total,
     )
+    return total.reshape(len(moved), *x.shape)
 
 
 @compiled
@@ -223,17 +257,21 @@ def _interpolate(
     taps: tuple[int, ...],
     totals: NDArray[np.float64],
 ) -> None:
+    """Add the interpolations of all phases; positions have shape (n_phases, n)."""
     wx, wy = np.empty(len(taps), np.float32), np.empty(len(taps), np.float32)
     before = len(taps) // 2 - 1
-    for i in range(columns.size):
-        column, row = int(columns[i]), int(rows[i])
-        weigh(table, columns[i] - column, taps, wx)
-        weigh(table, rows[i] - row, taps, wy)
-        for n in range(len(stamps)):
-            total = 0.0
-            for a in range(len(taps)):
-                line = 0.0
+    for phase in range(len(columns)):
+        for i in range(columns.shape[1]):
+            column, row = int(columns[phase, i]), int(rows[phase, i])
+            weigh(table, columns[phase, i] - column, taps, wx)
+            weigh(table, rows[phase, i] - row, taps, wy)
+            left, top = np.uintp(column - before), np.uintp(row - before)
+            for n in range(len(stamps)):
+                total = 0.0
                 for b in range(len(taps)):
-                    line += wx[b] * stamps[n, row - before + a, column - before + b]
-                total += wy[a] * line
-            totals[n, i] += total
+                    line = 0.0
+                    for a in range(len(taps)):
+                        value = stamps[n, phase, top + np.uintp(a), left + np.uintp(b)]
+                        line += wy[a] * value
+                    total += wx[b] * line
+                totals[n, i] += total
