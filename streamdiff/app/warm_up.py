@@ -8,8 +8,16 @@ import numpy as np
 import structlog
 from astropy.wcs import WCS
 
-from streamdiff.model import ConstantPsf, Exposure, ExposureId, Template, VisitReady
-from streamdiff.pipeline.cover import template_on_grid
+from streamdiff.imaging.tile_map import Tile, TileMap
+from streamdiff.model import (
+    Coadd,
+    ConstantPsf,
+    Exposure,
+    ExposureId,
+    TemplateId,
+    VisitReady,
+)
+from streamdiff.pipeline.cover import TemplateCover
 from streamdiff.pipeline.gate import ResidualGate
 from streamdiff.pipeline.visit import VisitPipeline
 from streamdiff.stages import Warper
@@ -33,16 +41,33 @@ def warm_up(visits: VisitPipeline, warper: Warper) -> None:
     science, sky = _observed(rng, sigma=1.8, changed=True), _observed(rng, sigma=1.5)
     sky.wcs.wcs.crpix += 0.3
     sky.wcs.wcs.set()
-
-    def cover(exposure: Exposure) -> Template:
-        return template_on_grid(sky, exposure, warper)
-
+    # Two of them, so that they are merged.
+    tile = Tile(wcs=sky.wcs, shape=sky.shape)
+    skymap = TileMap(tiles={(0, 0): tile, (0, 1): tile})
+    cover = TemplateCover(store=_Everywhere(sky), skymap=skymap, warper=warper).cover
     try:
         # So few stars may leave residuals: still, sources are to be measured.
         comparison = replace(visits.comparison, gate=ResidualGate())
         replace(visits, comparison=comparison).compare(_event(science), science, cover)
     except Exception:
         log.exception("warm_up_failed")
+
+
+class _Everywhere:
+    """A store whose only template is one image."""
+
+    def __init__(self, sky: Exposure) -> None:
+        self._sky = sky
+
+    def newest(self, template_id: TemplateId) -> int:  # noqa: ARG002
+        """Return the only version."""
+        return 1
+
+    def load(self, template_id: TemplateId, version: int) -> Coadd:  # noqa: ARG002
+        """Return the image."""
+        n_image = np.ones(self._sky.shape, np.int32)
+        sky = replace(self._sky, id=template_id)
+        return Coadd(exposure=sky, n_image=n_image, inputs=())
 
 
 def _observed(

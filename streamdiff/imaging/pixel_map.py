@@ -15,6 +15,8 @@ TOLERANCE_PIXEL = 1e-3
 # A solution of the inverse WCS is one only if it leads back to where it came from.
 ROUND_TRIP_PIXEL = 0.01
 CHECKS = 24
+# Distance of the positions that tell where images overlap [pixel].
+_COARSE = 64
 # Newton steps of the inverse map, from one corner of an image to the other.
 _INVERSIONS = 6
 
@@ -130,6 +132,42 @@ def pixel_map(source: WCS, target: WCS, shape: tuple[int, int]) -> PixelMap:
         if step == 1 or _bend(source, target, nodes, step) <= TOLERANCE_PIXEL:
             break
     return PixelMap(x=nodes[0], y=nodes[1], step=step)
+
+
+def overlap(
+    source: WCS,
+    source_shape: tuple[int, int],
+    target: WCS,
+    target_shape: tuple[int, int],
+) -> tuple[slice, slice] | None:
+    """Return the rows and columns of a target image that a source image may reach.
+
+    They hold all target pixels that fall on the source image, and up to some 100 px
+    beside them; all if parts of the target have no position on the source. `None` if
+    no pixel falls on it.
+    """
+    x, y = (np.linspace(0, n - 1, (n - 2) // _COARSE + 2) for n in target_shape[::-1])
+    position = transform(source, target, *np.meshgrid(x, y))
+    if not np.isfinite(position).all():
+        return slice(0, target_shape[0]), slice(0, target_shape[1])
+    # Of a pixel on the source, the four positions around are no farther from it.
+    reach = sum(
+        np.abs(np.diff(position, axis=axis)).max(axis=(1, 2), initial=1.0)
+        for axis in (1, 2)
+    )[:, np.newaxis, np.newaxis]
+    size = np.array(source_shape[::-1])[:, np.newaxis, np.newaxis]
+    near = ((position >= -reach) & (position <= size - 1 + reach)).all(axis=0)
+    if not near.any():
+        return None
+    rows, columns = (
+        places[near.any(axis=axis)][[0, -1]] for places, axis in ((y, 1), (x, 0))
+    )
+    top, left, bottom, right = (
+        int(f(place))
+        for f, places in ((np.floor, 0), (np.ceil, -1))
+        for place in (rows[places], columns[places])
+    )
+    return slice(top, bottom + 1), slice(left, right + 1)
 
 
 def transform(

@@ -45,6 +45,19 @@ class Planes:
     mask: NDArray[np.int32]
     covariance_factor: float | NDArray[np.float32] = 1.0
 
+    def arrays(self) -> tuple[Plane, Plane, Bits, Plane]:
+        """Return the planes as compiled loops take them.
+
+        Read-only and contiguous, whatever is given: one signature to be compiled. A
+        covariance factor that is a number has the shape (1, 1).
+        """
+        factor = np.atleast_2d(np.asarray(self.covariance_factor, np.float32))
+        image, variance, mask, factor = (
+            read_only(np.ascontiguousarray(plane))
+            for plane in (self.image, self.variance, self.mask, factor)
+        )
+        return image, variance, mask, factor
+
 
 def resample(
     planes: Planes, pixel_map: PixelMap, shape: tuple[int, int], *, order: int = 3
@@ -83,16 +96,7 @@ def resample(
 
     Cost: three planes of 4096^2 pixels in about a second.
     """
-    # Read-only and contiguous, whatever is given: one signature to be compiled.
-    old_image, old_variance, bits, factor = (
-        read_only(np.ascontiguousarray(np.atleast_2d(np.asarray(plane, dtype))))
-        for plane, dtype in (
-            (planes.image, np.float32),
-            (planes.variance, np.float32),
-            (planes.mask, np.int32),
-            (planes.covariance_factor, np.float32),
-        )
-    )
+    old_image, old_variance, bits, factor = planes.arrays()
     missing = np.ones(old_image.shape, np.bool_)
     incomplete = np.ones(old_image.shape, np.bool_)
     needed = _needed(pixel_map, old_image.shape, order)

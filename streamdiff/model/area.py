@@ -51,6 +51,10 @@ class Area:
         farthest: NDArray[np.float64] = distances.max(axis=0)
         return farthest
 
+    def moved(self, dx: float, dy: float) -> Self:
+        """Return the area at positions larger by (dx, dy) [pixel]."""
+        return type(self)(tuple((x + dx, y + dy) for x, y in self.vertices))
+
     def columns(
         self, rows: NDArray[np.number]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
 from streamdiff.imaging.difference_mask import mask_of_template
+from streamdiff.imaging.mean_of_parts import MeanOfParts
+from streamdiff.imaging.moved_psf import moved_psf
 from streamdiff.imaging.outline import convex_hull
+from streamdiff.imaging.pixel_map import overlap
+from streamdiff.imaging.resample import Planes
 from streamdiff.imaging.skymap import Tessellation
 from streamdiff.imaging.smooth_variance import high_variance
 from streamdiff.model import (
@@ -72,9 +77,7 @@ class TemplateCover:
 
         Notes
         -----
-        Where patches overlap they are averaged with weights variance^(-1/2). The
-        variance is averaged with the same weights instead of being propagated:
-        the overlapping parts are made of the same exposures.
+        Where patches overlap they are averaged, see `MeanOfParts`.
         """
         ids = [
             TemplateId(name=name, tract=tract, patch=patch, band=science.id.band)
@@ -82,9 +85,10 @@ class TemplateCover:
         ]
         merged = _Merged(science)
         n_found = 0
-        for use, warp in self._warps(ids, science, version):
+        for part in self._warps(ids, science, version):
             n_found += 1
-            merged.add(use, warp)
+            if part is not None:
+                merged.add(part)
         if not n_found:
             wanted = "a version" if version is None else f"version {version}"
             listed = ", ".join(map(str, ids))
@@ -99,18 +103,25 @@ class TemplateCover:
 
     def _warps(
         self, ids: list[TemplateId], science: Exposure, version: int | None
-    ) -> Iterator[tuple[TemplateUse, Exposure]]:
+    ) -> Iterator["_Part | None"]:
+        """Yield the part that each patch shows; `None` for one that shows none."""
         for template_id in ids:
             number = self.store.newest(template_id) if version is None else version
             coadd = None if number is None else self.store.load(template_id, number)
             if coadd is None or number is None:
                 continue
-            warp = _warped(self.warper, coadd.exposure, science, self.plugin)
-            covered = warp.usable(MaskPlane.NO_DATA).mean(dtype=float)
-            use = TemplateUse(
-                template_id=str(template_id), version=number, fraction=float(covered)
-            )
-            yield use, warp
+            yield self._part(coadd.exposure, science, template_id, number)
+
+    def _part(
+        self, patch: Exposure, science: Exposure, template_id: TemplateId, version: int
+    ) -> "_Part | None":
+        box = overlap(patch.wcs, patch.shape, science.wcs, science.shape)
+        if box is None:
+            return None
+        shape = box[0].stop - box[0].start, box[1].stop - box[1].start
+        wcs = science.wcs if shape == science.shape else science.wcs.slice(box)
+        warp = _warped(self.warper, patch, wcs, shape, self.plugin)
+        return _Part(template_id=template_id, version=version, warp=warp, box=box)
 
 
 def template_on_grid(
@@ -128,47 +139,83 @@ def template_on_grid(
     plugin : str
         Its name, distribution and version, for messages.
     """
-    warp = _warped(warper, sky, science, plugin)
+    warp = _warped(warper, sky, science.wcs, science.shape, plugin)
     return Template(
         exposure=replace(warp, mask=_mask(warp)),
         coverage=float(warp.usable(MaskPlane.NO_DATA).mean(dtype=float)),
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """What one patch shows of a science exposure.
+
+    Attributes
+    ----------
+    template_id : TemplateId
+    version : int
+    warp : Exposure
+        The patch on rows and columns of the science exposure.
+    box : tuple of slice
+        These rows and columns.
+    """
+
+    template_id: TemplateId
+    version: int
+    warp: Exposure
+    box: tuple[slice, slice]
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Return the position (x, y) of its first pixel on the science exposure."""
+        return self.box[1].start, self.box[0].start
+
+
 class _Merged:
-    """The weighted mean of the warps added so far; one alone is kept as it is."""
+    """The weighted mean of the parts added so far; one that is all is kept as it is."""
 
     def __init__(self, science: Exposure) -> None:
         self._science = science
-        self._first: _Part | None = None
-        self._sums: _Sums | None = None
+        # Of the others only what was added is needed.
+        self._last: Exposure | None = None
+        self._mean = MeanOfParts(science.shape)
         self._psfs: list[PsfComponent] = []
         self.uses: list[TemplateUse] = []
 
-    def add(self, use: TemplateUse, warp: Exposure) -> None:
-        """Add a warp, if it has data here."""
-        part = _Part.of(warp)
-        area = convex_hull(part.known)
+    def add(self, part: _Part) -> None:
+        """Add what a patch shows, if it has data here."""
+        warp, origin = part.warp, part.origin
+        added = self._mean.add(
+            Planes(
+                image=warp.image,
+                variance=warp.variance,
+                mask=warp.mask,
+                covariance_factor=warp.covariance_factor,
+            ),
+            *part.box,
+        )
+        area = convex_hull(added.known)
         if area is None:
             return
-        if self._first is None:
-            self._first = part
-        else:
-            self._require_same_unit(self._first.warp, warp)
-            self._sums = self._sums or _Sums(self._first)
-            self._sums.add(part)
+        self._require_same_unit(self._last or warp, warp)
+        self._last = warp
+        use = TemplateUse(
+            template_id=str(part.template_id),
+            version=part.version,
+            fraction=added.n_usable / self._science.image.size,
+        )
         self.uses.append(use)
-        mean_weight = float(part.weight[part.weight > 0].mean(dtype=float))
-        self._psfs.append(PsfComponent(psf=warp.psf, weight=mean_weight, area=area))
+        self._psfs.append(
+            PsfComponent(
+                psf=moved_psf(warp.psf, *origin),
+                weight=added.mean_weight,
+                area=area.moved(*origin),
+            )
+        )
 
     def template(self) -> Template:
-        """Return what the warps make together."""
-        if self._first is None:
-            raise RuntimeError("no warp has been added")
-        exposure = self._first.warp
-        if self._sums is not None:
-            mean = self._sums.mean(exposure)
-            exposure = mean.with_psf(CoaddPsf(tuple(self._psfs)))
+        """Return what the parts make together."""
+        exposure = self._exposure()
         main = max(self.uses, key=lambda use: use.fraction)
         return Template(
             exposure=replace(
@@ -176,6 +223,23 @@ class _Merged:
             ),
             coverage=float(exposure.usable(MaskPlane.NO_DATA).mean(dtype=float)),
             uses=tuple(self.uses),
+        )
+
+    def _exposure(self) -> Exposure:
+        if self._last is None:
+            raise RuntimeError("nothing has been added")
+        alone = len(self.uses) == 1
+        if alone and self._last.shape == self._science.shape:
+            return self._last
+        mean = self._mean.take()
+        return replace(
+            self._last,
+            wcs=self._science.wcs,
+            psf=self._psfs[0].psf if alone else CoaddPsf(tuple(self._psfs)),
+            image=mean.image,
+            variance=mean.variance,
+            mask=mean.mask,
+            covariance_factor=mean.covariance_factor,
         )
 
     def _require_same_unit(self, first: Exposure, other: Exposure) -> None:
@@ -186,89 +250,9 @@ class _Merged:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """A warp, which often has data on a part of its pixels alone.
-
-    Attributes
-    ----------
-    warp : Exposure
-    box : tuple of slice
-        Rows and columns around all of its data.
-    weight : ndarray of float32
-        Of the pixels in the box: variance^(-1/2), 0 without data.
-    """
-
-    warp: Exposure
-    box: tuple[slice, slice]
-    weight: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, warp: Exposure) -> "_Part":
-        usable = warp.usable(MaskPlane.NO_DATA)
-        box = _around(usable, axis=1), _around(usable, axis=0)
-        image, variance = warp.image[box], warp.variance[box]
-        here = usable[box] & np.isfinite(image) & np.isfinite(variance) & (variance > 0)
-        weight = np.zeros(here.shape, np.float32)
-        weight[here] = 1 / np.sqrt(variance[here])
-        return cls(warp=warp, box=box, weight=weight)
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Return where there is a weight, on all pixels of the warp."""
-        known = np.zeros(self.warp.shape, np.bool_)
-        known[self.box] = self.weight > 0
-        return known
-
-
-def _around(usable: NDArray[np.bool_], *, axis: int) -> slice:
-    """Return from where to where there is a usable pixel, whatever is along an axis."""
-    places = np.flatnonzero(usable.any(axis=axis))
-    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0)
-
-
-class _Sums:
-    """Weighted sums of the planes of warps on the same pixels."""
-
-    def __init__(self, first: _Part) -> None:
-        shape = first.warp.shape
-        self._image, self._variance, self._power, self._weight = (
-            np.zeros(shape, np.float32) for _ in range(4)
-        )
-        self._mask = np.zeros(shape, np.int32)
-        self.add(first)
-
-    def add(self, part: _Part) -> None:
-        """Add the planes of a warp."""
-        warp, box, weight = part.warp, part.box, part.weight
-        here = weight > 0
-        self._weight[box] += weight
-        self._image[box] += weight * np.where(here, warp.image[box], np.float32(0))
-        variance = weight * np.where(here, warp.variance[box], np.float32(0))
-        self._variance[box] += variance
-        factor = warp.covariance_factor
-        inside = factor[box] if isinstance(factor, np.ndarray) else np.float32(factor)
-        self._power[box] += variance * inside
-        self._mask[box] |= np.where(here, warp.mask[box], np.int32(0))
-
-    def mean(self, first: Exposure) -> Exposure:
-        """Return the weighted means, on the grid of the first warp."""
-        empty = self._weight <= 0
-        total = np.where(empty, np.float32(1), self._weight)
-        mask = np.where(empty, np.int32(MaskPlane.NO_DATA), self._mask)
-        variance = np.where(empty, np.float32(np.inf), self._variance / total)
-        factor = np.ones(total.shape, np.float32)
-        np.divide(self._power, self._variance, out=factor, where=~empty)
-        return replace(
-            first,
-            image=np.asarray(self._image / total, np.float32),
-            variance=variance,
-            mask=mask,
-            covariance_factor=factor,
-        )
-
-
-def _warped(warper: Warper, sky: Exposure, science: Exposure, plugin: str) -> Exposure:
+def _warped(
+    warper: Warper, sky: Exposure, wcs: WCS, shape: tuple[int, int], plugin: str
+) -> Exposure:
     label = plugin or type(warper).__name__
     # The time is that of the stage "template", of which this is a part.
     calls = StageCalls(
@@ -276,9 +260,9 @@ def _warped(warper: Warper, sky: Exposure, science: Exposure, plugin: str) -> Ex
         names={"warp": label.partition(" ")[0]},
         labels={"warp": label},
     )
-    warp = calls("warp", warper.warp, sky, science.wcs, science.shape)
+    warp = calls("warp", warper.warp, sky, wcs, shape)
     with calls.judging("warp"):
-        return checked_warp(label, warp, science.shape, sky)
+        return checked_warp(label, warp, shape, sky)
 
 
 def _mask(exposure: Exposure) -> NDArray[np.int32]:

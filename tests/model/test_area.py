@@ -51,3 +51,9 @@ def test_positions_at_once_are_as_far_out_as_one_by_one():
 
 def test_vertices_may_be_whole_numbers():
     assert Area(((0, 0), (10, 0), (10, 10), (0, 10))).beyond(12, 5) == 2
+
+
+def test_a_moved_area_lies_where_it_was_moved_to():
+    moved = SQUARE.moved(3, -20)
+    assert moved.beyond(8, -15) == SQUARE.beyond(5, 5)
+    assert moved.beyond(8, 5) == SQUARE.beyond(5, 25)

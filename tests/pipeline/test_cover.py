@@ -94,6 +94,24 @@ def test_patches_are_merged_without_a_gap():
     assert np.isfinite(template.exposure.variance).all()
 
 
+def test_a_patch_is_warped_where_it_shows_something():
+    shapes = []
+
+    class Recording(LanczosWarper):
+        def warp(self, exposure, wcs, shape):
+            shapes.append(shape)
+            return super().warp(exposure, wcs, shape)
+
+    wide = replace(ACROSS, shape=(80, 400))
+    parts = coadd(ACROSS, FIRST), coadd(ACROSS, FIRST + 1)
+    finder = TemplateCover(store=Store(*parts), skymap=SKYMAP, warper=Recording())
+    template = finder.cover(wide.observe())
+    assert len(shapes) == 2
+    for shape, use in zip(shapes, template.uses, strict=True):
+        # A column of 64 px, on which positions are compared, too many on either side.
+        assert use.fraction * 400 <= shape[1] <= use.fraction * 400 + 2 * 64 < 400
+
+
 def test_where_patches_overlap_the_variance_is_averaged():
     flat = replace(ACROSS, sources=())
     parts = coadd(flat, FIRST, noise=2.0), coadd(flat, FIRST + 1, noise=4.0)
