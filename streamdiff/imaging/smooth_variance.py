@@ -1,12 +1,19 @@
 """Regions of an image that are much noisier than the rest."""
 
+from math import ceil, sqrt
+
 import numpy as np
 from numpy.typing import NDArray
+
+from streamdiff.imaging.compiled import compiled
+from streamdiff.model.planes import read_only
 
 BLOCK = 32
 MAX_RATIO = 4.0
 # A block with a smaller fraction of usable pixels says nothing.
 MIN_USABLE = 0.1
+# So many pixels know the median to a thousandth.
+_MAX_PIXELS = 1_000_000
 
 
 def high_variance(
@@ -30,22 +37,35 @@ def high_variance(
     The smoothing is the median of blocks: stars, whose photons make noise, do not
     raise it.
     """
-    known = usable & np.isfinite(variance)
-    if not known.any():
-        return np.zeros(variance.shape, bool)
+    step = slice(None, None, ceil(sqrt(variance.size / _MAX_PIXELS)))
+    thin = variance[step, step]
+    known = thin[usable[step, step] & np.isfinite(thin)]
+    high = np.zeros(variance.shape, np.bool_)
+    if known.size:
+        limit = np.float32(MAX_RATIO * np.median(known))
+        _mark_high(read_only(variance), read_only(usable), limit, high)
+    return high
+
+
+@compiled
+def _mark_high(
+    variance: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    limit: np.float32,
+    high: NDArray[np.bool_],
+) -> None:
+    """Mark blocks where at least half of the pixels that count exceed a limit."""
     height, width = variance.shape
-    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
-    border = ((0, rows * BLOCK - height), (0, columns * BLOCK - width))
-    values = np.pad(
-        np.where(known, variance, np.float32(np.nan)), border, constant_values=np.nan
-    )
-    values = values.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
-    values = np.sort(values.reshape(rows, columns, -1), axis=-1)
-    n = np.isfinite(values).sum(axis=-1)
-    middle = np.maximum(n - 1, 0)[..., np.newaxis] // 2
-    medians = np.take_along_axis(values, middle, axis=-1)[..., 0]
-    limit = MAX_RATIO * np.median(variance[known])
-    high = (n > MIN_USABLE * BLOCK**2) & (medians > limit)
-    expanded = np.repeat(np.repeat(high, BLOCK, axis=0), BLOCK, axis=1)
-    found: NDArray[np.bool_] = expanded[:height, :width] & usable
-    return found
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            bottom, right = min(top + BLOCK, height), min(left + BLOCK, width)
+            n, n_above = 0, 0
+            for row in range(top, bottom):
+                for column in range(left, right):
+                    value = variance[row, column]
+                    counts = usable[row, column] and np.isfinite(value)
+                    n += counts
+                    n_above += counts and value > limit
+            # The lower of two medians is above it.
+            if n > MIN_USABLE * BLOCK**2 and n_above >= n - (n - 1) // 2:
+                high[top:bottom, left:right] = usable[top:bottom, left:right]
