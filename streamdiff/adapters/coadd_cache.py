@@ -1,45 +1,82 @@
-"""Coadds in memory, so that a visit need not load what the last one used."""
+"""Coadds at hand, so that a visit need not load what the last one used."""
 
+import tempfile
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import structlog
 
-from streamdiff.model import (
-    Coadd,
-    CoaddPsf,
-    ConstantPsf,
-    GridPsf,
-    Psf,
-    TemplateId,
-)
+from streamdiff.adapters.mapped_planes import write_coadd
+from streamdiff.model import Coadd, TemplateId
+
+log = structlog.get_logger()
+
+_Key = tuple[TemplateId, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A coadd whose planes lie in a file."""
+
+    made_anew: Callable[[], Coadd]
+    n_bytes: int
+    forget: Callable[[], None]
 
 
 class CoaddCache:
     """The coadds used last, as many as a number of bytes holds.
 
+    Their planes lie in temporary files that nobody sees, and are mapped from there: a
+    visit reads what it needs of them, in the order of bytes of this machine, and takes
+    no memory for it once it has let go of them.
+
     Parameters
     ----------
     max_bytes : int
+    directory : str, optional
+        Where the files lie; the system's folder for temporary files by default.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._coadds: OrderedDict[tuple[TemplateId, int], Coadd] = OrderedDict()
+    def __init__(self, max_bytes: int, directory: str | None = None) -> None:
+        self._max_bytes, self._directory = max_bytes, directory
+        self._coadds: OrderedDict[_Key, _Kept] = OrderedDict()
+        weakref.finalize(self, _close, self._coadds)
 
-    def get(self, key: tuple[TemplateId, int]) -> Coadd | None:
+    def get(self, key: _Key) -> Coadd | None:
         """Return a coadd, if it is here."""
         if key not in self._coadds:
             return None
         self._coadds.move_to_end(key)
-        return self._coadds[key]
+        return self._coadds[key].made_anew()
 
-    def put(self, key: tuple[TemplateId, int], coadd: Coadd) -> None:
-        """Keep a coadd, and drop others to make room for it."""
-        self._coadds[key] = coadd
-        while sum(map(_size, self._coadds.values())) > self._max_bytes:
-            self._coadds.popitem(last=False)
+    def put(self, key: _Key, coadd: Coadd) -> Coadd:
+        """Keep a coadd, drop others to make room for it, and return it."""
+        n_bytes = _size(coadd)
+        if n_bytes > self._max_bytes:
+            return coadd
+        while n_bytes + sum(k.n_bytes for k in self._coadds.values()) > self._max_bytes:
+            self._coadds.popitem(last=False)[1].forget()
+        try:
+            self._coadds[key] = self._written(coadd, n_bytes)
+        except OSError as err:
+            log.warning("template_not_kept", template=str(key[0]), reason=str(err))
+            return coadd
+        return self._coadds[key].made_anew()
+
+    def _written(self, coadd: Coadd, n_bytes: int) -> _Kept:
+        with ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=self._directory))
+            made_anew = write_coadd(file, coadd)
+            forget = stack.pop_all().close
+        return _Kept(made_anew=made_anew, n_bytes=n_bytes, forget=forget)
+
+
+def _close(coadds: MutableMapping[_Key, _Kept]) -> None:
+    for kept in coadds.values():
+        kept.forget()
 
 
 def _size(coadd: Coadd) -> int:
@@ -52,16 +89,5 @@ def _size(coadd: Coadd) -> int:
         coadd.n_image,
         coadd.input_map,
         coadd.artifact_map,
-        *_stamps(exposure.psf),
     ]
     return sum(getattr(plane, "nbytes", 0) for plane in planes)
-
-
-def _stamps(psf: Psf) -> Iterator[NDArray[np.float64]]:
-    if isinstance(psf, CoaddPsf):
-        for component in psf.components:
-            yield from _stamps(component.psf)
-    elif isinstance(psf, GridPsf):
-        yield psf.stamps
-    elif isinstance(psf, ConstantPsf):
-        yield psf.stamp

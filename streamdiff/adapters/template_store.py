@@ -61,7 +61,8 @@ class FsspecTemplateStore:
     uri : str
         Such as ``file:///var/lib/streamdiff/templates`` or ``s3://bucket/path``.
     cache_mib : float
-        Memory for coadds that have been loaded; the least recently used go first.
+        Room for coadds that have been loaded, see `CoaddCache`; the least recently
+        used go first.
     keep : Keep, optional
         What `collect` leaves; everything by default.
     warps_by : str
@@ -132,8 +133,7 @@ class FsspecTemplateStore:
         if content is None:
             return None
         coadd = decode_coadd(content, f"template {template_id} version {version}")
-        self._cache.put((template_id, version), coadd)
-        return coadd
+        return self._cache.put((template_id, version), coadd)
 
     def events(self, template_id: TemplateId, version: int) -> tuple[VisitReady, ...]:
         """Return the events of the exposures that a version was built from."""

@@ -117,7 +117,7 @@ class StoreSettings(Table):
 
     uri: str = Field("", description="file:///... or s3://... ; required")
     cache_mib: Annotated[int, Field(ge=0)] = Field(
-        2048, description="memory for loaded templates, per worker"
+        2048, description="temporary files for loaded templates, per worker"
     )
     keep_versions: Annotated[int, Field(ge=0)] = Field(
         0, description="of each template, the newest; 0: all"

@@ -440,18 +440,28 @@ def test_a_damaged_mark_of_retirement_is_noticed(local, content):
         store.newest(TEMPLATE)
 
 
-def test_coadds_are_read_once_while_there_is_room(local):
+def test_coadds_are_read_once_while_there_is_room(local, monkeypatch):
     store, folder = local
     for value in (1.0, 2.0):
         save(store, value)
-    first = store.load(TEMPLATE, 1)
-    assert store.load(TEMPLATE, 1) is first
+    read = []
+    original = Folder.read
 
-    planes = 20 * 24 * 20 + 2 * 2 * 25 * 8
+    def counted(self, path):
+        if "coadd-" in path:
+            read.append(int(path.split("/v")[1][:6]))
+        return original(self, path)
+
+    monkeypatch.setattr(Folder, "read", counted)
+    first, again = store.load(TEMPLATE, 1), store.load(TEMPLATE, 1)
+    assert read == [1]
+    np.testing.assert_array_equal(again.exposure.image, first.exposure.image)
+
+    planes = 20 * 24 * 20
     small = FsspecTemplateStore(f"file://{folder.parents[3]}", 1.5 * planes / 2**20)
-    first = small.load(TEMPLATE, 1)
-    small.load(TEMPLATE, 2)
-    assert small.load(TEMPLATE, 1) is not first
+    for version in (1, 2, 2, 1):
+        small.load(TEMPLATE, version)
+    assert read[1:] == [1, 2, 1]
 
 
 def test_an_exposure_is_no_template(store):
