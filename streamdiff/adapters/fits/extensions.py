@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from streamdiff.adapters.fits.structure import check_structure, inflate
 from streamdiff.errors import InvalidExposureError, UnreadableImageError
+
+# Pixels of such images are not what is stored.
+_SCALED = ("BSCALE", "BZERO", "BLANK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,12 +32,15 @@ class Extension:
     header : astropy.io.fits.Header
     hdu : object
         The astropy HDU.
+    content : bytes
+        The file's bytes.
     """
 
     uri: str
     name: str
     header: fits.Header
     hdu: Any
+    content: bytes
 
     def invalid(self, rule: str, keyword: str = "") -> InvalidExposureError:
         """Return the error that a rule is broken, to be raised."""
@@ -46,7 +53,9 @@ class Extension:
         return bool(self.hdu.is_image) and self.header.get("NAXIS", 0) > 0
 
     def pixels(self, n_axes: int = 2) -> NDArray[Any]:
-        """Return the pixels.
+        """Return the pixels, in the order of bytes of the file.
+
+        Those that are stored as they are stay where they are: they are not copied.
 
         Raises
         ------
@@ -59,7 +68,7 @@ class Extension:
             raise self.invalid("must hold an image")
         try:
             with quiet():
-                data = self.hdu.data
+                data = self._stored() if self._is_plain else self.hdu.data
         except Exception as err:
             raise UnreadableImageError(
                 f"{self.uri}, {self.name}: the pixels can not be decoded: {err}"
@@ -68,6 +77,18 @@ class Extension:
             shape = () if data is None else data.shape
             raise self.invalid(f"must have {n_axes} axes and pixels, has shape {shape}")
         return np.asarray(data)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Return whether pixels are stored as they are."""
+        is_image = type(self.hdu) in {fits.PrimaryHDU, fits.ImageHDU}
+        return is_image and not any(key in self.header for key in _SCALED)
+
+    def _stored(self) -> NDArray[Any]:
+        shape = [self.header[f"NAXIS{i}"] for i in range(self.header["NAXIS"], 0, -1)]
+        stored = np.dtype(fits.BITPIX2DTYPE[self.header["BITPIX"]]).newbyteorder(">")
+        first = self.hdu.fileinfo()["datLoc"]
+        return np.frombuffer(self.content, stored, prod(shape), first).reshape(shape)
 
     def value(self, keyword: str) -> Any:  # noqa: ANN401
         """Return the value of a keyword, `None` where it is absent or undefined."""
@@ -153,7 +174,7 @@ def read_extensions(content: bytes, uri: str) -> Extensions:
         with quiet():
             # From a file: from bytes, each HDU would copy all that follow it.
             hdus = fits.open(BytesIO(content), memmap=False)
-            found = [_extension(hdu, index, uri) for index, hdu in enumerate(hdus)]
+            found = [_extension(*item, content, uri) for item in enumerate(hdus)]
             # astropy parses the cards that say so only when it is asked
             _ = [extension.is_image for extension in found]
     except Exception as err:
@@ -169,7 +190,13 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _extension(hdu: Any, index: int, uri: str) -> Extension:  # noqa: ANN401
+def _extension(
+    index: int,
+    hdu: Any,  # noqa: ANN401
+    content: bytes,
+    uri: str,
+) -> Extension:
     header = hdu.header
     name = str(header.get("EXTNAME", "" if index else "PRIMARY")).strip().upper()
-    return Extension(uri=uri, name=name or f"extension {index}", header=header, hdu=hdu)
+    name = name or f"extension {index}"
+    return Extension(uri=uri, name=name, header=header, hdu=hdu, content=content)

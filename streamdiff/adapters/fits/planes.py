@@ -64,6 +64,7 @@ def read_mask(extension: Extension) -> NDArray[np.int32]:
     bits = _bits(extension, 8 * stored.dtype.itemsize)
     if not bits:
         return np.where(stored != 0, np.int32(MaskPlane.BAD), np.int32(0))
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     used = int(np.bitwise_or.reduce(stored, axis=None))
     known = {
         MaskPlane[name]: bit
@@ -71,7 +72,8 @@ def read_mask(extension: Extension) -> NDArray[np.int32]:
         if name in MaskPlane.__members__ and used >> bit & 1
     }
     if all(plane == 1 << bit for plane, bit in known.items()):
-        return stored.astype(np.int32) & np.int32(sum(known))
+        mask = stored.astype(np.int32, copy=False)
+        return mask if used == sum(known) else mask & np.int32(sum(known))
     mask = np.zeros(stored.shape, np.int32)
     for plane, bit in known.items():
         found = (stored >> stored.dtype.type(bit)) & stored.dtype.type(1)

@@ -80,10 +80,13 @@ class FitsReader(FrameOptions, HeaderOptions):
         planes = self._planes(event, files, extensions, headers)
         scale = headers.nanojansky_per_unit()
         factor = np.float32(1 if scale is None else scale)
+        image, variance = planes.image, planes.variance
+        if factor != 1:
+            image, variance = image * factor, variance * factor**2
         exposure = Exposure(
             id=event.exposure_id,
-            image=planes.image * factor,
-            variance=planes.variance * factor**2,
+            image=image,
+            variance=variance,
             mask=planes.mask,
             psf=_psf(event, files, extensions),
             wcs=read_wcs(headers.image),
@@ -218,13 +221,16 @@ def _checked(
     extension: Extension,
 ) -> FramePlanes:
     """Return planes whose pixels without a value, or without a weight, are NO_DATA."""
-    negative = (variance < 0) & ~UNUSABLE.in_mask(mask)
-    if negative.any():
+    measured = np.isfinite(image)
+    # Not so where the variance is NaN.
+    measured &= (variance > 0) & (variance < np.inf)
+    if measured.all():
+        return FramePlanes(image=image, variance=variance, mask=mask)
+    n_negative = np.count_nonzero((variance < 0) & ~UNUSABLE.in_mask(mask))
+    if n_negative:
         raise extension.invalid(
-            f"must not be negative, is in {negative.sum()} pixels without a mask bit"
+            f"must not be negative, is in {n_negative} pixels without a mask bit"
         )
-    without = ~np.isfinite(image) | ~np.isfinite(variance) | (variance <= 0)
-    flagged = np.where(
-        without, np.int32(MaskPlane.NO_DATA | MaskPlane.BAD), np.int32(0)
-    )
-    return FramePlanes(image=image, variance=variance, mask=mask | flagged)
+    lost = np.int32(MaskPlane.NO_DATA | MaskPlane.BAD)
+    mask = np.where(measured, mask, mask | lost)
+    return FramePlanes(image=image, variance=variance, mask=mask)
