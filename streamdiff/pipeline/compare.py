@@ -1,6 +1,7 @@
 """From a science exposure and its template to what changed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from streamdiff.errors import UnprocessableError
@@ -73,6 +74,9 @@ class Comparison:
     ) -> VisitResult:
         """Return the outcome and the alerts of one exposure.
 
+        Planes that are replaced take memory only as long as the caller holds the
+        exposure.
+
         Raises
         ------
         UnprocessableError
@@ -81,26 +85,36 @@ class Comparison:
             If it may succeed a little later.
         """
         metrics: dict[str, float] = {}
-        try:
-            return self._compared(event, science, cover, calls, metrics)
-        except UnprocessableError as err:
-            err.metrics = {**metrics, **err.metrics}
-            raise
+        with _told_by_errors(metrics):
+            covered = self._covered(science, cover, calls, metrics)
+            if isinstance(covered, Skip):
+                return VisitResult.skipped(event, covered, calls.seconds)
+            sky, uses = covered
+            del covered
+            science, sky = self._prepared(science, sky, calls, metrics)
+            difference = self._difference(science, sky, calls)
+            if isinstance(difference, Skip):
+                return VisitResult.skipped(event, difference, calls.seconds)
+            metrics.update(difference.metrics)
+            metrics.update(calls("quality", quality, difference, science, sky))
+            images = Images(difference=difference, science=science, template=sky)
+            self._require_good(event, images, uses, calls, metrics)
+            products, counts = self.search.run(event, images, calls)
+            return self._processed(event, products, uses, calls, {**metrics, **counts})
 
-    def _compared(
+    def _covered(
         self,
-        event: VisitReady,
         science: Exposure,
         cover: Cover,
         calls: StageCalls,
         metrics: dict[str, float],
-    ) -> VisitResult:
-        """Return the result; metrics are added as they are known."""
+    ) -> tuple[Exposure, tuple[TemplateUse, ...]] | Skip:
+        """Return the template, registered, and what it is made of."""
         template = calls("template", cover, science)
         if not isinstance(template, Skip):
             template = self._covering(template)
         if isinstance(template, Skip):
-            return VisitResult.skipped(event, template, calls.seconds)
+            return template
         metrics["template_coverage"] = template.coverage
         if science.stars is not None:
             metrics["n_catalogue_stars"] = float(len(science.stars))
@@ -109,29 +123,27 @@ class Comparison:
                 self.register, science, template, cover, calls
             )
             metrics.update(offsets)
-        science, sky, factors = calls(
-            "rescale", self.rescale, science, template.exposure
-        )
+        return template.exposure, template.uses
+
+    def _prepared(
+        self,
+        science: Exposure,
+        sky: Exposure,
+        calls: StageCalls,
+        metrics: dict[str, float],
+    ) -> tuple[Exposure, Exposure]:
+        """Return both exposures as they are to be matched."""
+        science, sky, factors = calls("rescale", self.rescale, science, sky)
         metrics.update(factors)
         science, counted = calls("cosmic_rays", self.cosmic_rays, science)
         metrics.update(counted)
-        difference = self._difference(science, sky, calls)
-        if isinstance(difference, Skip):
-            return VisitResult.skipped(event, difference, calls.seconds)
-        metrics.update(difference.metrics)
-        metrics.update(calls("quality", quality, difference, science, sky))
-        images = Images(difference=difference, science=science, template=sky)
-        self._require_good(event, images, template, calls, metrics)
-        products, counts = self.search.run(event, images, calls)
-        return self._processed(
-            event, products, template.uses, calls, {**metrics, **counts}
-        )
+        return science, sky
 
     def _require_good(
         self,
         event: VisitReady,
         images: Images,
-        template: Template,
+        uses: tuple[TemplateUse, ...],
         calls: StageCalls,
         metrics: Mapping[str, float],
     ) -> None:
@@ -143,7 +155,7 @@ class Comparison:
                 detail=problem,
                 metrics=dict(metrics),
                 stage_seconds=dict(calls.seconds),
-                templates=template.uses,
+                templates=uses,
                 products=Products(images=images, sources=DiaSources.empty()),
             )
             raise BadDifferenceError(problem, result)
@@ -227,3 +239,13 @@ class Comparison:
                 difference = checked_difference(plugin, science, result, difference)
         difference = replace(difference, metrics={**difference.metrics, **residuals})
         return difference.on_scale(self.flux_scale)
+
+
+@contextmanager
+def _told_by_errors(metrics: Mapping[str, float]) -> Iterator[None]:
+    """Add metrics, as far as they are known, to an error."""
+    try:
+        yield
+    except UnprocessableError as err:
+        err.metrics = {**metrics, **err.metrics}
+        raise

@@ -114,8 +114,18 @@ class VisitPipeline:
             name=event.template_name,
             version=event.template_version,
         )
-        result = self.comparison.run(event, science, cover, calls)
-        if self.injection is None or result.products is None:
+        if self.injection is not None:
+            result = self.comparison.run(event, science, cover, calls)
+            return self._with_injection(result, science, cover, calls)
+        # Of what the comparison replaces, this frame is to hold nothing.
+        handed_over = [science]
+        del science
+        return self.comparison.run(event, handed_over.pop(), cover, calls)
+
+    def _with_injection(
+        self, result: VisitResult, science: Exposure, cover: Cover, calls: StageCalls
+    ) -> VisitResult:
+        if result.products is None:
             return result
         result = calls("inject", self._with_recovery, result, science, cover)
         return replace(result, stage_seconds=dict(calls.seconds))
