@@ -14,6 +14,10 @@ class Progress(Protocol):
         """Tell how many steps are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """Tell what takes its time without steps to count."""
+        ...
+
 
 class Silent:
     """A `Progress` that shows nothing."""
@@ -22,4 +26,7 @@ class Silent:
         """Show nothing."""
 
     def advance(self, phase: str, done: int) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
         """Show nothing."""

@@ -41,6 +41,10 @@ def kafka_transport(settings: Settings) -> KafkaTransport:
     options = dict(settings.stream.kafka)
     if settings.stream.instance:
         options.setdefault("group.instance.id", settings.stream.instance)
+    if len(consumed_topics(settings)) > 1:
+        # Sticky assignors even out the sum over all topics: who joins later may get
+        # template updates alone, and takes part in no visit.
+        options.setdefault("partition.assignment.strategy", "range")
     return KafkaTransport(brokers=settings.stream.brokers, options=options)
 
 

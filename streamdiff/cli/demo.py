@@ -11,6 +11,7 @@ from streamdiff import log
 from streamdiff.app.demo.figures import Figures, snr_range
 from streamdiff.app.demo.report import write_report
 from streamdiff.app.demo.run import ALERTS, ARCHIVE, run_demo
+from streamdiff.app.demo.settings import CATALOGUE
 from streamdiff.app.demo.triplets import TRIPLETS, write_triplets
 from streamdiff.app.environment import find_plugins
 from streamdiff.cli.json_output import json_option, print_json
@@ -70,6 +71,8 @@ def clear_folder(out: Path) -> None:
         )
     for name in ("images", "templates", "differences", ARCHIVE):
         shutil.rmtree(out / name, ignore_errors=True)
+    for path in out.glob(f"{CATALOGUE}*"):  # SQLite has files beside it
+        path.unlink()
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
 

@@ -66,6 +66,10 @@ class _Bars:
         """Move the bar of a phase."""
         self.bars.update(self.tasks[phase], completed=done)
 
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self.bars.console.print(text, highlight=False)
+
 
 @dataclass(slots=True)
 class _Lines:
@@ -84,4 +88,8 @@ class _Lines:
         part = LINES_PER_PHASE * done // max(self.totals[phase], 1)
         if part > self.told.get(phase, 0):
             self.told[phase] = part
-            click.echo(f"{phase}: {done} of {self.totals[phase]}", err=self.stderr)
+            self.note(f"{phase}: {done} of {self.totals[phase]}")
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        click.echo(text, err=self.stderr)

@@ -47,6 +47,14 @@ _POM = f"""\
       <version>{VERSION}</version>
     </dependency>
     <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka-tools</artifactId>
+      <version>{VERSION}</version>
+      <exclusions>
+        <exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>
+      </exclusions>
+    </dependency>
+    <dependency>
       <groupId>org.slf4j</groupId>
       <artifactId>slf4j-simple</artifactId>
       <version>1.7.36</version>
@@ -137,8 +145,7 @@ class KafkaBroker:
     def __init__(self, folder: Path, *, listeners: tuple[Listener, ...] = ()) -> None:
         self._folder = folder
         self._listeners = (Listener(name="PLAINTEXT"), *listeners)
-        self._jars = fetch_jars()
-        self._java = _program("java", "Java 17 or newer")
+        self._server = kafka_command("kafka.Kafka", str(self._properties))
         self._process: subprocess.Popen[bytes] | None = None
         self.ports: dict[str, int] = {}
 
@@ -172,7 +179,7 @@ class KafkaBroker:
         """Start the process; it may need some seconds to answer."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the broker of the tests
-                self._command("kafka.Kafka", str(self._properties)),
+                self._server,
                 stdout=log,
                 stderr=log,
             )
@@ -216,7 +223,7 @@ class KafkaBroker:
         self._properties.write_text("\n".join(lines) + "\n", encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().strip("=")
         subprocess.run(  # noqa: S603 - the broker of the tests
-            self._command(
+            kafka_command(
                 "kafka.tools.StorageTool",
                 *("format", "--standalone", f"--cluster-id={cluster}"),
                 *("-c", str(self._properties)),
@@ -242,10 +249,6 @@ class KafkaBroker:
                 {name: port or self.ports[name] for name, port in advertised.items()}
             ),
         }
-
-    def _command(self, main: str, *arguments: str) -> list[str]:
-        classes = f"{self._jars}/*"
-        return guarded([self._java, *_JVM, "-cp", classes, main, *arguments])
 
     def _is_ready(self) -> bool:
         """Wait until it answers; False if it ends instead, or takes too long."""
@@ -285,6 +288,19 @@ def guarded(command: list[str]) -> list[str]:
     return [guard, "--pdeathsig", "KILL", *command] if guard else command
 
 
+def kafka_command(main: str, *arguments: str) -> list[str]:
+    """Return the command that runs a program of Kafka, such as ``kafka.Kafka``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no Java, or no Kafka and no way to get it.
+    """
+    java = _program("java", "Java 17 or newer")
+    classes = f"{fetch_jars()}/*"
+    return guarded([java, *_JVM, "-cp", classes, main, *arguments])
+
+
 def fetch_jars() -> Path:
     """Return the folder with Kafka and all that it needs, fetched if need be.
 
@@ -294,7 +310,7 @@ def fetch_jars() -> Path:
         If it is not there and can not be fetched.
     """
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    jars = Path(cache) / "streamdiff" / f"kafka-{VERSION}"
+    jars = Path(cache) / "streamdiff" / f"kafka-{VERSION}-with-tools"
     if jars.is_dir():
         return jars
     maven = _program("mvn", "Maven, to fetch Kafka")

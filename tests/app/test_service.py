@@ -52,6 +52,19 @@ def test_what_is_consumed_can_be_limited_to_one_kind(only, topics):
     assert consumed_topics(chosen) == topics
 
 
+@pytest.mark.parametrize(
+    ("stream", "strategy"),
+    [
+        ({}, "range"),
+        ({"only": "visits"}, None),
+        ({"kafka": {"partition.assignment.strategy": "roundrobin"}}, "roundrobin"),
+    ],
+)
+def test_members_of_a_group_share_each_topic(stream, strategy):
+    transport = kafka_transport(settings(brokers="k:9092", **stream))
+    assert transport.options.get("partition.assignment.strategy") == strategy
+
+
 def test_the_runtime_gets_its_part_of_the_configuration():
     limit = {"ratio": 0.25, "consecutive": 4}
     made = runtime_settings(
@@ -69,9 +82,10 @@ def test_no_worker_waits_for_a_partition_of_the_embedded_broker():
 
 
 def test_a_name_makes_a_static_member():
-    chosen = settings(brokers="host:1", instance="one")
-    assert kafka_transport(chosen).options == {"group.instance.id": "one"}
-    assert kafka_transport(settings(brokers="host:1")).options == {}
+    made = kafka_transport(settings(brokers="host:1", instance="one"))
+    assert made.options["group.instance.id"] == "one"
+    unnamed = kafka_transport(settings(brokers="host:1"))
+    assert "group.instance.id" not in unnamed.options
 
 
 @pytest.mark.parametrize("transport", ["kafka", "embedded"])

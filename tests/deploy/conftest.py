@@ -1,7 +1,11 @@
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+# what starts the stack lies in this folder, which is no package
+sys.path.insert(0, str(Path(__file__).parent))
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -1,10 +1,15 @@
-# read_only.sh CACHE USER NEEDED... -- COMMAND...
-# In a mount namespace of its own: make everything read-only but CACHE, see to it that
-# USER can reach what is NEEDED, and become it, without any capability.
+# read_only.sh USER WRITABLE... -- NEEDED... -- COMMAND...
+# In a mount namespace of its own: make everything read-only but what is WRITABLE, see
+# to it that USER can reach what is NEEDED, and become it, without any capability.
 set -eu
-cache=$1 user=$2
-shift 2
+user=$1
+shift
 mount --make-rprivate /
+while [ "$1" != "--" ]; do
+    mount --bind "$1" "$1"
+    shift
+done
+shift
 while [ "$1" != "--" ]; do
     blocked=""
     folder=$1
@@ -24,8 +29,6 @@ while [ "$1" != "--" ]; do
     shift
 done
 shift
-mount --bind "$cache" "$cache"
 mount -o remount,bind,ro /
 exec setpriv --reuid="$user" --regid="$user" --clear-groups --bounding-set=-all \
-    --no-new-privs env HOME="$cache" TMPDIR="$cache" XDG_CACHE_HOME="$cache" \
-    NUMBA_CACHE_DIR="$cache/numba" MPLCONFIGDIR="$cache/matplotlib" "$@"
+    --no-new-privs "$@"

@@ -66,7 +66,7 @@ class Collector:
         StreamError
             If that takes longer than the time allowed, or reading fails.
         """
-        with self._changed:
+        with self._changed:  # it is woken with every poll
             done = self._changed.wait_for(
                 lambda: self._error is not None or met(), timeout_s
             )
@@ -93,22 +93,22 @@ class Collector:
             try:
                 while not self._stop.is_set():
                     record = consumer.poll(POLL_S)
-                    if record is not None:
-                        self._take(record)
+                    with self._changed:
+                        if record is not None:
+                            self._take(record)
+                        self._changed.notify_all()
             finally:
                 consumer.close()
         except Exception as err:  # noqa: BLE001 (it is raised where someone waits)
             self.fail(err)
 
     def _take(self, record: ConsumedRecord) -> None:
-        with self._changed:
-            if record.topic in self._letters:
-                self.dead_letters.append(record)
-            elif record.topic in self._alerts:
-                self.alerts.append(wire.decode(record.value or b"")[1])
-            else:
-                self._take_report(record)
-            self._changed.notify_all()
+        if record.topic in self._letters:
+            self.dead_letters.append(record)
+        elif record.topic in self._alerts:
+            self.alerts.append(wire.decode(record.value or b"")[1])
+        else:
+            self._take_report(record)
 
     def _take_report(self, record: ConsumedRecord) -> None:
         match decode_event(record):

@@ -45,6 +45,7 @@ from streamdiff.testing import Survey
 PATIENCE_S = 600.0
 ALERT_PARTITIONS = 12
 ALERTS = "alerts.avro"
+STARTING = "starting workers; code is compiled first, once on a machine: a minute"
 # Event logs of all topics.
 ARCHIVE = "archive"
 # The topics are quiet once everything was read.
@@ -126,10 +127,15 @@ def run_demo(
     with ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker(_partitions(services)))
         results = stack.enter_context(Collector(broker.transport(), topics))
-        for settings in services:
-            stack.enter_context(
+        progress.note(STARTING)
+        progress.begin("services", len(services))
+        for n, settings in enumerate(services, 1):
+            health = stack.enter_context(
                 running_service(settings, registry, broker.transport(), results)
             )
+            # Before the next one starts: it finds what this one has compiled.
+            _await_ready(results, health)
+            progress.advance("services", n)
         update = template_update(epochs)
         send_events(broker.transport(), topics[0].template_update, [update])
         _await(results, results.templates, simulated.n_patches, "templates", progress)
@@ -223,15 +229,22 @@ def running_service(
     registry: Registry,
     transport: Transport,
     results: Collector,
-) -> Iterator[None]:
-    """Run the service in a thread; its failure ends the wait for results."""
+) -> Iterator[Health]:
+    """Run the service in a thread; its failure ends the wait for results.
+
+    Yields
+    ------
+    Health
+        It tells when the workers are ready.
+    """
     service = Service(
         settings=settings,
         registry=registry,
         transport=transport,
         metrics=Metrics(CollectorRegistry()),
     )
-    runtime = service.runtime(Health(SystemClock()))
+    health = Health(SystemClock())
+    runtime = service.runtime(health)
 
     def run() -> None:
         try:
@@ -242,7 +255,7 @@ def running_service(
     thread = threading.Thread(target=run, name="service")
     thread.start()
     try:
-        yield
+        yield health
     finally:
         runtime.stop()
         thread.join()
@@ -264,6 +277,12 @@ def send_events(
         )
     finally:
         producer.close()
+
+
+def _await_ready(results: Collector, health: Health) -> None:
+    results.wait_for(
+        lambda: health.is_ready, timeout_s=PATIENCE_S, what="workers are ready"
+    )
 
 
 def _await(

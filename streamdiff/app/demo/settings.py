@@ -10,6 +10,7 @@ from streamdiff.testing import Survey
 
 # Patches larger than an image: the field lies on two of them.
 PATCH_PER_IMAGE = 1.66
+CATALOGUE = "catalogue.db"
 # Each takes its share of the visits, if it is installed; with these options.
 SUBTRACTORS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {"al": {}, "zogy": {"matched_template": True}}
@@ -59,6 +60,12 @@ def _tree(
             "differences": True,
             "alerts": False,
         },
-        "pipeline": {"subtract": subtract, "register": "stars"},
+        "pipeline": {
+            "subtract": subtract,
+            "register": "stars",
+            "associate": "nearest",
+        },
+        # One for all services: each sees but a part of the visits.
+        "catalogue": {"url": f"sqlite:///{directory / CATALOGUE}"},
         "plugins": {"subtract": {subtract: dict(SUBTRACTORS[subtract])}},
     }

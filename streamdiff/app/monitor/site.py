@@ -31,16 +31,17 @@ from streamdiff.errors import UnreadableImageError
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # Alerts that a light curve is made of.
 _MOST_OF_OBJECT = 50
+# What fits on a phone comes first.
 _COLUMNS = (
     ("id", "alert"),
-    ("object", "object"),
+    ("snr", "S/N"),
     ("visit", "visit"),
     ("detector", "detector"),
     ("band", "band"),
     ("mjd", "MJD [TAI]"),
-    ("snr", "S/N"),
     ("flux", "flux"),
     ("reliability", "reliability"),
+    ("object", "object"),
 )
 _STATIC = {
     "monitor.css": "text/css; charset=utf-8",

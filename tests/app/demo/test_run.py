@@ -24,13 +24,16 @@ class Steps:
     """Remembers how far each phase came."""
 
     def __init__(self):
-        self.total, self.done = {}, {}
+        self.total, self.done, self.notes = {}, {}, []
 
     def begin(self, phase, total):
         self.total[phase] = total
 
     def advance(self, phase, done):
         self.done[phase] = done
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 def small(**changes):
@@ -115,8 +118,10 @@ def test_its_figures_are_those_of_the_visits(result):
 
 
 def test_progress_is_shown_to_the_end_of_each_phase(result, steps):
-    assert set(steps.total) == {"images", "templates", "visits", "alerts"}
+    phases = ["images", "services", "templates", "visits", "alerts"]
+    assert list(steps.total) == phases
     assert steps.done == steps.total
+    assert any("compiled" in note for note in steps.notes)
 
 
 def test_the_page_holds_its_numbers_and_pictures(result, tmp_path):
