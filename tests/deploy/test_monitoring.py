@@ -84,3 +84,22 @@ def test_prometheus_reads_the_alarms(documents):
     (compose,) = documents("compose.yaml")
     targets = job["static_configs"][0]["targets"]
     assert {t.partition(":")[0] for t in targets} <= set(compose["services"])
+
+
+def test_grafana_finds_the_dashboard_and_its_data(deploy, documents):
+    (compose,) = documents("compose.yaml")
+    mounts = dict(
+        volume.removesuffix(":ro").split(":")
+        for volume in compose["services"]["grafana"]["volumes"]
+    )
+    assert mounts["./grafana/provisioning"] == "/etc/grafana/provisioning"
+    (provided,) = documents("grafana/provisioning/dashboards/streamdiff.yaml")
+    (provider,) = provided["providers"]
+    assert mounts["./grafana/dashboard.json"].startswith(provider["options"]["path"])
+    (sources,) = documents("grafana/provisioning/datasources/prometheus.yaml")
+    (source,) = sources["datasources"]
+    published = compose["services"]["prometheus"]["ports"]
+    assert source["url"] == f"http://prometheus:{published[0].rpartition(':')[2]}"
+    dashboard = json.loads((deploy / "grafana/dashboard.json").read_text())
+    used = {panel["datasource"]["uid"] for panel in dashboard["panels"]}
+    assert used == {source["uid"]}
