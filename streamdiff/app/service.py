@@ -42,9 +42,11 @@ def kafka_transport(settings: Settings) -> KafkaTransport:
     if settings.stream.instance:
         options.setdefault("group.instance.id", settings.stream.instance)
     if len(consumed_topics(settings)) > 1:
-        # Sticky assignors even out the sum over all topics: who joins later may get
+        # Other assignors even out the sum over all topics: who joins later may get
         # template updates alone, and takes part in no visit.
-        options.setdefault("partition.assignment.strategy", "range")
+        is_new = options.get("group.protocol") == "consumer"
+        key = "group.remote.assignor" if is_new else "partition.assignment.strategy"
+        options.setdefault(key, "range")
     return KafkaTransport(brokers=settings.stream.brokers, options=options)
 
 

@@ -21,6 +21,9 @@ from streamdiff.metrics import Metrics
 from streamdiff.stream.health import Health
 
 
+STRATEGY = "partition.assignment.strategy"
+
+
 def settings(**stream):
     return from_tree(
         {
@@ -53,16 +56,20 @@ def test_what_is_consumed_can_be_limited_to_one_kind(only, topics):
 
 
 @pytest.mark.parametrize(
-    ("stream", "strategy"),
+    ("stream", "options"),
     [
-        ({}, "range"),
-        ({"only": "visits"}, None),
-        ({"kafka": {"partition.assignment.strategy": "roundrobin"}}, "roundrobin"),
+        ({}, {STRATEGY: "range"}),
+        ({"only": "visits"}, {}),
+        ({"kafka": {STRATEGY: "roundrobin"}}, {STRATEGY: "roundrobin"}),
+        (
+            {"kafka": {"group.protocol": "consumer"}},
+            {"group.protocol": "consumer", "group.remote.assignor": "range"},
+        ),
     ],
 )
-def test_members_of_a_group_share_each_topic(stream, strategy):
+def test_members_of_a_group_share_each_topic(stream, options):
     transport = kafka_transport(settings(brokers="k:9092", **stream))
-    assert transport.options.get("partition.assignment.strategy") == strategy
+    assert transport.options == options
 
 
 def test_the_runtime_gets_its_part_of_the_configuration():
