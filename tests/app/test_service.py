@@ -20,7 +20,6 @@ from streamdiff.errors import ConfigError
 from streamdiff.metrics import Metrics
 from streamdiff.stream.health import Health
 
-
 STRATEGY = "partition.assignment.strategy"
 
 
