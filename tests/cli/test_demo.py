@@ -43,3 +43,11 @@ def test_progress_is_a_bar_on_a_terminal(capsys):
     assert "2/2" in told
     assert "/min" in told  # the rate
     assert "0:00:00" in told  # what remains
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_takes_its_time_is_told_in_a_line(is_terminal, capsys):
+    console = Console(force_terminal=is_terminal, width=80)
+    with shown_progress(console) as progress:
+        progress.note("code is compiled")
+    assert "code is compiled\n" in capsys.readouterr().out.replace("\r\n", "\n")

@@ -87,8 +87,9 @@ class Stack:
         self.ports = dict(zip(names, _free_ports(len(names)), strict=True))
         for path in self.mounts.values():
             path.mkdir(parents=True, exist_ok=True)
-        for path in self.writable:
-            shutil.chown(path, int(self.image.user)) if self.sandboxed else None
+        if self.sandboxed:
+            for path in self.writable:
+                shutil.chown(path, int(self.image.user))
         self._write_programs()
         self._write_configurations()
 
