@@ -2,7 +2,7 @@
 
 What the network and the mounts of containers would do is done by replacing names, by
 the one table `Stack.places`, in all that the compose file, the image and the
-configurations say. Nothing else of them is changed, but that patches are `SMALLER`.
+configurations say. Nothing else of them is changed, but for what is `SMALLER`.
 """
 
 import json
@@ -34,8 +34,12 @@ PROMETHEUS_COMMAND = [
     "--config.file=/etc/prometheus/prometheus.yml",
     "--storage.tsdb.path=/prometheus",
 ]
-# The pictures of tests are small: to coadd a patch of 4096 px takes half a minute.
-SMALLER = {"STREAMDIFF__STORE__SKYMAP": "{ patch_pixels = 600 }"}
+# The pictures of tests are small, and so may be the machine: a patch of 4096 px takes
+# half a minute, and as long each worker that compiles the code at once with another.
+SMALLER = {
+    "STREAMDIFF__STORE__SKYMAP": "{ patch_pixels = 600 }",
+    "STREAMDIFF__STREAM__WORKERS": "1",
+}
 KAFKA_CLUSTER_ID = "5L6g3nShT-eMCtK--X86sw"
 
 
