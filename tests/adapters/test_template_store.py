@@ -161,26 +161,44 @@ def test_templates_do_not_mix(store):
     assert store.newest(replace(TEMPLATE, name="shallow")) is None
 
 
-def test_a_version_without_manifest_does_not_exist(local):
-    store, folder = local
+def test_a_version_without_manifest_does_not_exist(store, uri):
     save(store, 1.0, events=[visit(1)])
-    (folder / "v000002").mkdir()
-    (folder / "v000002" / "coadd.fits").write_bytes(b"half a fi")
+    Folder.at(uri).write(f"{TEMPLATE}/v000002/coadd-0.fits", b"half a fi")
     assert store.newest(TEMPLATE) == 1
     assert store.load(TEMPLATE, 2) is None
     assert save(store, 2.0) == 2
     assert store.load(TEMPLATE, 2).exposure.image[0, 0] == 2
 
 
-def test_changed_bytes_are_noticed(local):
+def test_changed_bytes_are_noticed(store, uri):
+    save(store)
+    folder, version = Folder.at(uri), f"{TEMPLATE}/v000001"
+    (name,) = (n for n in folder.names(version) if n.startswith("coadd-"))
+    content = bytearray(folder.read(f"{version}/{name}"))
+    content[-3000] ^= 1
+    folder.write(f"{version}/{name}", bytes(content))
+    with pytest.raises(ChecksumMismatchError, match="sha256"):
+        store.load(TEMPLATE, 1)
+
+
+def test_a_coadd_that_is_lost_is_noticed(local):
     store, folder = local
     save(store)
     (path,) = (folder / "v000001").glob("coadd-*.fits")
-    content = bytearray(path.read_bytes())
-    content[-3000] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(ChecksumMismatchError, match="sha256"):
+    path.unlink()
+    with pytest.raises(ChecksumMismatchError, match="sha256 is no file"):
         store.load(TEMPLATE, 1)
+
+
+def test_what_another_process_stored_is_seen_past_the_cache(store, uri):
+    save(store, 1.0)
+    old = store.load(TEMPLATE, store.newest(TEMPLATE))
+    other = FsspecTemplateStore(uri)
+    save(other, 2.0)
+    new = store.load(TEMPLATE, store.newest(TEMPLATE))
+    assert (old.exposure.image[0, 0], new.exposure.image[0, 0]) == (1, 2)
+    other.retire(TEMPLATE, update_id="retire")
+    assert store.newest(TEMPLATE) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 1}', b"\xff"])
@@ -234,9 +252,10 @@ def test_the_version_that_an_update_made_is_remembered(store):
     assert store.made_by(TEMPLATE, "third") is None
 
 
-def test_old_updates_are_forgotten(local):
+def test_old_updates_are_forgotten(local, monkeypatch):
+    monkeypatch.setattr("streamdiff.adapters.template_store._REMEMBERED", 4)
     store, _ = local
-    for number in range(66):
+    for number in range(6):
         save(store, update_id=f"update-{number}")
     assert store.made_by(TEMPLATE, "update-1") is None
     assert store.made_by(TEMPLATE, "update-2") == 3
@@ -347,20 +366,26 @@ def test_a_version_that_is_collected_while_it_is_read_is_gone(local, monkeypatch
     assert reading.load(TEMPLATE, 1) is None
 
 
-def test_a_disk_that_is_full_leaves_the_store_as_it_was(local, monkeypatch):
+@pytest.mark.parametrize("n_written", [0, 1])
+def test_a_disk_that_is_full_leaves_the_store_as_it_was(local, monkeypatch, n_written):
     store, folder = local
     save(store)
+    fsync, left = os.fsync, [None] * n_written  # a coadd, then its manifest
 
-    def no_space(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def no_space(number):
+        if not left:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left.pop()
+        fsync(number)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
         with pytest.raises(StoreUnavailableError, match="No space left"):
-            save(store)
+            save(store, 2.0)
     assert store.newest(TEMPLATE) == 1
     assert not [p for p in folder.rglob(".*") if p.is_file()]
-    assert save(store) == 2
+    assert save(store, 3.0) == 2
+    assert store.load(TEMPLATE, 2).exposure.image[0, 0] == 3
 
 
 @pytest.mark.parametrize("stop_at", ["coadd-", "manifest"])

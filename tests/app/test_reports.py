@@ -91,10 +91,15 @@ def test_a_rebuild_counts_the_epochs_that_were_accepted(reporter, visit, update)
         for n in range(3)
     )
     result = TemplateResult(
-        template_id=TemplateId(tract=5, patch=6, band="r"), version=4, inputs=inputs
+        template_id=TemplateId(tract=5, patch=6, band="r"),
+        version=4,
+        inputs=inputs,
+        metrics={"coverage": 0.5, "psf_fwhm_pixel": 3.25},
     )
     told = decode_event(reporter.template(update(), result))
     assert (told.version, told.n_epochs, len(told.inputs)) == (4, 2, 3)
+    assert [item.accepted for item in told.inputs] == [True, False, True]
+    assert told.metrics == result.metrics
 
 
 def test_the_time_is_that_of_the_clock(reporter, clock, record, visit):

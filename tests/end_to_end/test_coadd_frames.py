@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.frames, pytest.mark.timeout(600)]
 # Folder, then exposure and columns and rows of each visible track.
 DECAM_TRACKS = {
     "reference_OBS18": [
+        (2, (226, 244), (0, 14)),
         (3, (40, 120), (160, 190)),
         (3, (80, 110), (105, 119)),
         (4, (230, 256), (74, 86)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamdiff.model import MaskPlane, Reason, Skip, TemplateId
-from streamdiff.testing import Scene, Streak
+from streamdiff.testing import PointSource, Scene, Streak
 from streamdiff_coadd import CompareWarpCoadder, MeanCoadder
 
 TEMPLATE = TemplateId(tract=1, patch=2, band="r")
@@ -233,3 +233,135 @@ def test_the_variance_plane_may_be_taken_at_its_word():
     options = {"coadder": CompareWarpCoadder, "scale_variance": False}
     result = coadd(of_wrong_variance(0.1), **options)
     assert result.metrics["clipped_fraction"] > 0.01
+
+
+def compared(change=lambda image: None, **options):
+    """Return the coadd of five epochs, the second of which has been changed."""
+    warps = observe(5, Scene(shape=(120, 120)))
+    image = np.array(warps[1].image)  # its sigma is 10
+    change(image)
+    warps[1] = replace(warps[1], image=image)
+    return coadd(warps, coadder=CompareWarpCoadder, artifact_map=True, **options)
+
+
+BLOB = np.s_[50:62, 50:62]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("strength", [7.0, 200.0])
+def test_deviations_of_both_signs_are_artifacts(sign, strength):
+    def spoil(image):
+        image[BLOB] += sign * strength * 10
+
+    result = compared(spoil)
+    assert result.clips(1)[BLOB].all()
+    assert not any(result.clips(epoch)[BLOB].any() for epoch in (0, 2, 3, 4))
+
+
+def test_the_threshold_tells_what_is_a_deviation():
+    def spoil(image):
+        image[BLOB] += 10
+
+    assert compared(spoil).clips(1)[BLOB].mean() > 0.9
+    assert not compared(spoil, threshold=30.0).clips(1).any()
+
+
+def test_the_second_threshold_tells_how_far_a_deviation_reaches():
+    def spoil(image):
+        image[BLOB] += 1000
+
+    sizes = [
+        compared(spoil, grow_threshold=sigma).clips(1).sum() for sigma in (1.5, 4, 40)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 1.3 * sizes[-1]
+
+
+# What two of five epochs show, and what three do beside it.
+SHOWN_BY_TWO, SHOWN_BY_THREE = np.s_[40:80, 50:56], np.s_[40:80, 56:66]
+
+
+def overlapping(**options):
+    """Return the coadd of five epochs with a region that three of them share."""
+    warps = observe(5, Scene(shape=(120, 120)))
+    for number in range(3):
+        image = np.array(warps[number].image)
+        image[SHOWN_BY_THREE] += 300
+        if number < 2:
+            image[SHOWN_BY_TWO] += 300
+        warps[number] = replace(warps[number], image=image)
+    return coadd(warps, coadder=CompareWarpCoadder, artifact_map=True, **options)
+
+
+def test_the_part_that_few_epochs_show_decides_what_becomes_of_a_deviation():
+    kept = [overlapping(spatial_threshold=t).clips(0).any() for t in (0.0, 0.5, 1.0)]
+    assert kept == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_artifact"),
+    [
+        ({}, True),
+        ({"max_epochs": 0, "max_fraction_high": 0.0}, False),
+        ({"max_epochs": 0, "max_fraction_high": 0.2}, True),
+        ({"max_fraction_low": 0.1}, False),
+        ({"spatial_threshold": 1.0}, False),
+    ],
+)
+def test_the_number_of_epochs_that_may_show_an_artifact_can_be_set(
+    options, is_artifact
+):
+    def spoil(image):
+        image[BLOB] += 500
+
+    assert compared(spoil, **options).clips(1).any() == is_artifact
+
+
+def test_a_deviation_needs_good_pixels():
+    warps = observe(5, Scene(shape=(120, 120)))
+    image, mask = np.array(warps[1].image), np.array(warps[1].mask)
+    image[BLOB] += 500
+    mask[45:58, 40:75] |= MaskPlane.SUSPECT  # more than half of it
+    warps[1] = replace(warps[1], image=image, mask=mask)
+    few, many = (
+        coadd(warps, coadder=CompareWarpCoadder, min_good_fraction=fraction)
+        for fraction in (0.05, 0.9)
+    )
+    assert (few.n_image[BLOB] == 4).all()
+    assert (many.n_image[BLOB] == 5).all()
+
+
+def star_of(fluxes):
+    """Return epochs of one star that changes."""
+    return [
+        Scene(shape=(120, 120), sources=(PointSource(60, 60, flux),)).observe(
+            visit=number + 1, seed=number
+        )
+        for number, flux in enumerate(fluxes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "most", "n_used"), [(5e4, 3.0, 5), (5e4, 1.0, 4), (1e3, 3.0, 5)]
+)
+def test_how_much_a_source_may_vary_can_be_set(last, most, n_used):
+    warps = star_of([2e4, 2e4, 2e4, 2e4, last])
+    options = {"max_variation": most, "protect_snr": None}
+    result = coadd(warps, coadder=CompareWarpCoadder, **options)
+    assert (result.n_image[58:63, 58:63] == n_used).all()
+
+
+def test_the_static_sky_is_made_of_what_lies_near_the_median():
+    # Two of five raise the mean of all so much that the others deviate from it, too.
+    warps = observe(5, Scene(shape=(120, 120)))
+    for number in (0, 1):
+        image = np.array(warps[number].image)
+        image[BLOB] += 120
+        warps[number] = replace(warps[number], image=image)
+    near, all_of_them = (
+        coadd(warps, coadder=CompareWarpCoadder, artifact_map=True, clip=clip)
+        for clip in (3.0, 1e3)
+    )
+    assert near.clips(0)[BLOB].all()
+    assert not near.clips(3)[BLOB].any()
+    assert not all_of_them.clips(0)[BLOB].any()
