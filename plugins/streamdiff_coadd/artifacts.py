@@ -15,6 +15,8 @@ from streamdiff_coadd.stack import Stack
 from streamdiff_coadd.static_sky import StaticSky
 from streamdiff_coadd.variables import VariableSources
 
+_TINY = float(np.finfo(np.float32).tiny)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRules:
@@ -76,9 +78,13 @@ class ArtifactFinder:
     def __init__(self, stack: Stack, sky: StaticSky, rules: ArtifactRules) -> None:
         self._stack, self._sky, self._rules = stack, sky, rules
         self._deviations = [self._footprints(n) for n in range(len(stack.inputs))]
-        self._n_deviant = np.zeros(stack.shape, np.uint16)
-        for deviations in self._deviations:
+        self._amounts = [self._amounts_of(n) for n in range(len(stack.inputs))]
+        self._n_deviant, self._n_showing = (
+            np.zeros(stack.shape, np.uint16) for _ in "ds"
+        )
+        for number, deviations in enumerate(self._deviations):
             self._n_deviant.flat[deviations.pixels] += 1
+            self._n_showing.flat[deviations.pixels] += self._shown(number)
         snr = _snr(sky)
         self._variables = VariableSources.of(
             sky,
@@ -96,7 +102,7 @@ class ArtifactFinder:
         layer = self._stack.inputs[number].load()
         deviations = self._deviations[number]
         if deviations.n:
-            self._mark(found, deviations, layer)
+            self._mark(found, number, layer)
             self._variables.keep(found, self._sky.matchings[number], layer)
         if self._rules.find_streaks:
             streaks = find_streaks(self._sky.unpack(self._sky.deviant[number]))
@@ -112,37 +118,63 @@ class ArtifactFinder:
         deviant &= dilate_by_disc(seeds, self._sky.psf.fwhm)
         return Footprints.of(deviant).with_any(seeds)
 
-    def _mark(
-        self, found: NDArray[np.bool_], deviations: Footprints, layer: Layer
-    ) -> None:
-        """Mark the deviations that few epochs show."""
-        in_few = self._in_few(deviations)
+    def _amounts_of(self, number: int) -> NDArray[np.float32]:
+        """Return by how much the pixels of the deviations of an input deviate."""
+        pixels = np.flatnonzero(self._sky.unpack(self._sky.deviant[number]))
+        amounts = np.concatenate(self._sky.amounts[number])
+        return amounts[np.searchsorted(pixels, self._deviations[number].pixels)]
+
+    def _shown(self, number: int) -> NDArray[np.bool_]:
+        """Return which pixels of its deviations are an input's own."""
+        smallest = self._sky.smallest.flat[self._deviations[number].pixels]
+        shown: NDArray[np.bool_] = self._amounts[number] >= smallest
+        return shown
+
+    def _mark(self, found: NDArray[np.bool_], number: int, layer: Layer) -> None:
+        """Mark the deviations of an input that few epochs show."""
+        deviations, width = self._deviations[number], self._sky.psf.fwhm
         good = ~self._rules.prefilter.in_mask(layer.warp.mask.flat[deviations.pixels])
         exposed = ~self._protected.flat[deviations.pixels]
-        is_artifact = deviations.mean(in_few) > self._rules.spatial_threshold
-        is_artifact &= deviations.mean(good) > self._rules.min_good_fraction
-        is_artifact &= deviations.mean(exposed) > 0
-        marked = is_artifact[deviations.labels]
-        # What lies behind a variable source that an artifact touches is none of it.
-        found.flat[deviations.pixels[marked & self._few_at(deviations)]] = True
-        near = dilate_by_disc(found, self._sky.psf.fwhm)
-        found.flat[deviations.pixels] = marked & near.flat[deviations.pixels]
-
-    def _in_few(self, deviations: Footprints) -> NDArray[np.bool_]:
-        """Return which pixels deviate in so few epochs as their whole may."""
-        n_epochs = deviations.mean(self._sky.n_image.flat[deviations.pixels])
-        n_deviant = self._n_deviant.flat[deviations.pixels]
-        in_few: NDArray[np.bool_] = (
-            n_deviant <= self._rules.few(n_epochs)[deviations.labels]
-        )
-        return in_few
-
-    def _few_at(self, deviations: Footprints) -> NDArray[np.bool_]:
-        """Return which pixels deviate in few of their own epochs."""
+        eligible = deviations.mean(good) > self._rules.min_good_fraction
+        eligible &= deviations.mean(exposed) > 0
         n_epochs = self._sky.n_image.flat[deviations.pixels].astype(float)
+        few = self._rules.few(n_epochs)
+        by_area, in_few = self._in_few(deviations, few, n_epochs)
+        by_light, shown_in_few = self._shown_in_few(number, few, layer)
+        by_area, by_light = (
+            (chosen & eligible)[deviations.labels] for chosen in (by_area, by_light)
+        )
+        # What lies behind a variable source that an artifact touches is none of it.
+        here = (by_area & in_few) | (by_light & shown_in_few)
+        found.flat[deviations.pixels[here]] = True
+        near = dilate_by_disc(found, width).flat[deviations.pixels]
+        found.flat[deviations.pixels] = (by_area | by_light) & near
+
+    def _in_few(
+        self,
+        deviations: Footprints,
+        few: NDArray[np.int64],
+        n_epochs: NDArray[np.float64],
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which footprints mostly deviate in few epochs, and which pixels do."""
         n_deviant = self._n_deviant.flat[deviations.pixels]
-        few: NDArray[np.bool_] = n_deviant <= self._rules.few(n_epochs)
-        return few
+        of_whole = self._rules.few(deviations.mean(n_epochs))[deviations.labels]
+        part = deviations.mean(n_deviant <= of_whole)
+        return part > self._rules.spatial_threshold, n_deviant <= few
+
+    def _shown_in_few(
+        self, number: int, few: NDArray[np.int64], layer: Layer
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which footprints few epochs show most light of, and which pixels."""
+        deviations, amounts = self._deviations[number], self._amounts[number]
+        n_showing = self._n_showing.flat[deviations.pixels]
+        in_few = self._shown(number) & (n_showing <= few)
+        # Beside what is interpolated, other light than that of the epochs differs.
+        spoilt = dilate_by_disc(~layer.usable(), self._sky.psf.fwhm)
+        in_few &= ~spoilt.flat[deviations.pixels]
+        light = np.maximum(deviations.mean(amounts), _TINY)
+        part = deviations.mean(amounts * in_few) / light
+        return part > self._rules.spatial_threshold, in_few
 
 
 def _snr(sky: StaticSky) -> NDArray[np.float32]:

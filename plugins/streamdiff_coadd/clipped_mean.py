@@ -6,10 +6,12 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
-from scipy.ndimage import label, maximum_filter
+from scipy.ndimage import maximum_filter
 
 from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model.psf import fwhm
+from streamdiff_coadd.footprints import Footprints
+from streamdiff_coadd.layer import Layer
 from streamdiff_coadd.mean import MeanCoadder
 from streamdiff_coadd.pixel_loops import medians
 from streamdiff_coadd.running_mean import RunningMean
@@ -23,7 +25,6 @@ GROW_SIGMA = 2.5
 MEDIAN_VARIANCE = np.pi / 2
 # How much larger than predicted by the PSFs a residual of a star may be.
 PSF_SAFETY = 1.2
-EIGHT_NEIGHBOURS = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +54,34 @@ class ClippedMeanCoadder(MeanCoadder):
         """Add the inputs of a stack to their mean, without what is clipped."""
         model = _model(stack)
         for item, difference in zip(stack.inputs, model.psf_differences, strict=True):
-            allowance = (PSF_SAFETY * difference + self.star_tolerance) * model.peaks
-            mean.add(item, self._clipped(item, model, allowance))
+            tolerance = np.float32(PSF_SAFETY * difference + self.star_tolerance)
+            mean.add(item, self._clipped(item, stack, model, tolerance))
 
     def _clipped(
-        self, item: StackInput, model: "_Model", allowance: NDArray[np.float32]
+        self, item: StackInput, stack: Stack, model: "_Model", tolerance: np.float32
     ) -> NDArray[np.bool_]:
         layer = item.load()
-        n = np.maximum(model.n_usable, np.float32(1))
-        sigma = np.sqrt(layer.variance() * (1 + np.float32(MEDIAN_VARIANCE) / n))
-        excess = np.abs(layer.image() - model.median) - allowance
-        testable = layer.usable() & (model.n_usable >= MIN_EPOCHS)
-        deviant = testable & (excess > GROW_SIGMA * sigma)
-        seeds = deviant & (excess > self.n_sigma * sigma)
-        labels, n_labels = label(deviant, EIGHT_NEIGHBOURS)
-        clip = np.zeros(n_labels + 1, bool)
-        clip[labels[seeds]] = True
-        clipped: NDArray[np.bool_] = clip[labels]
+        deviant, seeds = (np.zeros(stack.shape, np.bool_) for _ in "ds")
+        for rows in stack.strips():
+            deviant[rows], seeds[rows] = self._deviant(layer, model, rows, tolerance)
+        footprints = Footprints.of(deviant).with_any(seeds)
+        clipped = np.zeros(stack.shape, np.bool_)
+        clipped.flat[footprints.pixels] = True
         return clipped
+
+    def _deviant(
+        self, layer: Layer, model: "_Model", rows: slice, tolerance: np.float32
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which pixels of some rows deviate at all, and which by enough."""
+        box = rows, slice(None)
+        n_usable = model.n_usable[rows]
+        n = np.maximum(n_usable, np.float32(1))
+        sigma = np.sqrt(layer.variance(box) * (1 + np.float32(MEDIAN_VARIANCE) / n))
+        excess = np.abs(layer.image(box) - model.median[rows])
+        excess -= tolerance * model.peaks[rows]
+        testable = layer.usable(box) & (n_usable >= MIN_EPOCHS)
+        deviant = testable & (excess > GROW_SIGMA * sigma)
+        return deviant, deviant & (excess > self.n_sigma * sigma)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -30,6 +30,10 @@ class CompareWarpCoadder(MeanCoadder):
         Fewer accepted warps make no coadd. Of two, none is the odd one out.
     threshold, grow_threshold : float
         Of deviations, and of pixels connected to them [sigma].
+    comparable : float
+        Epochs that deviate by less than this part of the largest deviation at a pixel
+        do not show what is there, but its wings: those of a minor planet reach
+        farther than it moves. 0 counts all that deviate.
     clip : float
         Values farther from the median do not enter the static sky [sigma].
     star_tolerance : float
@@ -67,7 +71,9 @@ class CompareWarpCoadder(MeanCoadder):
     the median, which works from three epochs on (the scatter of five values can not
     tell that one of them is odd); faint, extended deviations are found in a mean
     over the size of the PSF; a source that varies is told by its shape, where the
-    rule of the epochs alone clips the outskirts of variable stars. Pixels beside the
+    rule of the epochs alone clips the outskirts of variable stars; and a deviation
+    whose light is mostly shown by few epochs is an artifact, though many deviate
+    there a little, as where a minor planet moves by its own width. Pixels beside the
     border of an epoch are compared like others, what the matching of their PSF needs
     beyond it being interpolated.
     """
@@ -75,6 +81,7 @@ class CompareWarpCoadder(MeanCoadder):
     min_inputs: Annotated[int, Ge(1)] = 3
     threshold: Annotated[float, Gt(0)] = 5.0
     grow_threshold: Annotated[float, Gt(0)] = 2.0
+    comparable: Fraction = 0.25
     clip: Annotated[float, Gt(0)] = 3.0
     star_tolerance: Annotated[float, Ge(0)] = 0.02
     max_epochs: Annotated[int, Ge(0)] = 2
@@ -106,6 +113,7 @@ class CompareWarpCoadder(MeanCoadder):
         return DeviationRules(
             threshold=self.threshold,
             grow_threshold=self.grow_threshold,
+            comparable=self.comparable,
             clip=self.clip,
             star_tolerance=self.star_tolerance,
             scale_variance=self.scale_variance,

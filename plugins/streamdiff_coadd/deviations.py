@@ -17,8 +17,11 @@ _BRIGHT, _FEWEST_IN_STARS = 30, 100
 
 def deviations(
     model: StripModel, strip: Strip, number: int, rules: DeviationRules
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return where an epoch deviates strongly, and where at all.
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
+    """Return where an epoch deviates strongly, where at all, and by how much.
+
+    The amounts, 0 where it does not deviate, are those of single pixels, without
+    what is forgiven.
 
     Parameters
     ----------
@@ -47,7 +50,8 @@ def deviations(
     smooth /= _scatter(means[THIN][empty])
     size = np.maximum(np.abs(significance), np.abs(smooth))
     size[~tested] = 0
-    return size > rules.threshold, size > rules.grow_threshold
+    deviant = size > rules.grow_threshold
+    return size > rules.threshold, deviant, np.where(deviant, beyond, np.float32(0))
 
 
 def _noise(

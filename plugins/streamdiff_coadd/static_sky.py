@@ -28,6 +28,10 @@ class StaticSky:
     seeds, deviant : sequence of ndarray of uint8
         Per input, packed: where it deviates by more than the one, and the other
         threshold.
+    amounts : sequence of list of ndarray of float32
+        Per input, strip by strip: by how much the deviant pixels deviate.
+    smallest : ndarray of float32, shape (ny, nx)
+        What deviates less shows the wings of what another epoch shows.
     """
 
     psf: CommonPsf
@@ -37,12 +41,14 @@ class StaticSky:
     n_image: NDArray[np.uint16]
     seeds: Sequence[NDArray[np.uint8]]
     deviant: Sequence[NDArray[np.uint8]]
+    amounts: Sequence[list[NDArray[np.float32]]]
+    smallest: NDArray[np.float32]
 
     @classmethod
     def of(cls, stack: Stack, rules: DeviationRules) -> "StaticSky":
         """Return the static sky of a stack: the mean of what is near the median."""
         psf = CommonPsf.of(stack.inputs, stack.shape)
-        image, variance = (np.zeros(stack.shape, np.float32) for _ in "iv")
+        image, variance, smallest = (np.zeros(stack.shape, np.float32) for _ in "ivs")
         sky = cls(
             psf=psf,
             matchings=[psf.matching(item.psf) for item in stack.inputs],
@@ -51,6 +57,8 @@ class StaticSky:
             n_image=np.zeros(stack.shape, np.uint16),
             seeds=[_no_bits(stack.shape) for _ in stack.inputs],
             deviant=[_no_bits(stack.shape) for _ in stack.inputs],
+            amounts=[[] for _ in stack.inputs],
+            smallest=smallest,
         )
         for rows in stack.strips():
             sky._fill(stack, rows, rules)
@@ -81,10 +89,14 @@ class StaticSky:
             model.variance[inner],
         )
         self.n_image[rows] = model.n_usable[inner]
+        largest = np.zeros(model.image.shape, np.float32)
         for number in range(len(stack.inputs)):
-            strong, weak = deviations(model, strip, number, rules)
+            strong, weak, amount = deviations(model, strip, number, rules)
             self.seeds[number][rows] = np.packbits(strong[inner], axis=1)
             self.deviant[number][rows] = np.packbits(weak[inner], axis=1)
+            self.amounts[number].append(amount[inner][weak[inner]])
+            np.maximum(largest, amount, out=largest)
+        self.smallest[rows] = np.float32(rules.comparable) * largest[inner]
 
 
 def _no_bits(shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -29,6 +29,8 @@ class DeviationRules:
         Of a pixel, or a mean over the size of the PSF [sigma].
     grow_threshold : float
         Of pixels beside such a one [sigma].
+    comparable : float
+        Part of the largest deviation of any epoch.
     clip : float
         Values farther from the median do not enter the static sky [sigma].
     star_tolerance : float
@@ -44,6 +46,7 @@ class DeviationRules:
 
     threshold: float
     grow_threshold: float
+    comparable: float
     clip: float
     star_tolerance: float
     scale_variance: bool

@@ -30,7 +30,7 @@ VARIABLES = list(
 # What each kind of artifact is, by epoch; all are on different parts of the sky.
 STREAK = Streak(x=200, y=200, angle=31, flux=400)
 GHOST = Ghost(x=90, y=330, radius=30, level=30)
-STEP = (8.5, 0.0)  # of the minor planet [pixel per epoch], more than the FWHM
+STEP = (4.5, 0.0)  # of the minor planet [pixel per epoch], the FWHM
 KINDS = ("rays", "streak", "ghost", "planet")
 # Their cores saturate and bleed along the columns.
 SATURATED = [(60, 120, 4e6), (310, 250, 8e6), (250, 60, 2e6)]

@@ -277,13 +277,13 @@ def test_the_second_threshold_tells_how_far_a_deviation_reaches():
     assert sizes[0] > 1.3 * sizes[-1]
 
 
-# What two of five epochs show, and what three do beside it.
+# What two of seven epochs show, and what three do beside it.
 SHOWN_BY_TWO, SHOWN_BY_THREE = np.s_[40:80, 50:56], np.s_[40:80, 56:66]
 
 
 def overlapping(**options):
-    """Return the coadd of five epochs with a region that three of them share."""
-    warps = observe(5, Scene(shape=(120, 120)))
+    """Return the coadd of seven epochs with a region that three of them share."""
+    warps = observe(7, Scene(shape=(120, 120)))
     for number in range(3):
         image = np.array(warps[number].image)
         image[SHOWN_BY_THREE] += 300
@@ -294,8 +294,11 @@ def overlapping(**options):
 
 
 def test_the_part_that_few_epochs_show_decides_what_becomes_of_a_deviation():
-    kept = [overlapping(spatial_threshold=t).clips(0).any() for t in (0.0, 0.5, 1.0)]
-    assert kept == [True, False, False]
+    left_out = [
+        overlapping(spatial_threshold=t).clips(0)[SHOWN_BY_TWO].any()
+        for t in (0.2, 0.5, 1.0)
+    ]
+    assert left_out == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -329,6 +332,22 @@ def test_a_deviation_needs_good_pixels():
     )
     assert (few.n_image[BLOB] == 4).all()
     assert (many.n_image[BLOB] == 5).all()
+
+
+@pytest.mark.parametrize(("comparable", "is_artifact"), [(0.25, True), (0.0, False)])
+def test_the_wings_of_what_moves_do_not_count_as_other_epochs(comparable, is_artifact):
+    # It moves by its FWHM: the wings of three epochs reach the middle of each.
+    warps = [
+        Scene(shape=(60, 120), sources=(PointSource(30 + 4 * n, 30, 1e5),)).observe(
+            visit=n + 1, seed=n, fwhm=4.0
+        )
+        for n in range(10)
+    ]
+    result = coadd(
+        warps, coadder=CompareWarpCoadder, artifact_map=True, comparable=comparable
+    )
+    cores = [result.clips(n)[29:32, 29 + 4 * n : 32 + 4 * n] for n in range(10)]
+    assert [core.all() for core in cores[2:-2]] == [is_artifact] * 6
 
 
 def star_of(fluxes):
