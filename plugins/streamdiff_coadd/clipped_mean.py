@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter
 from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model.psf import fwhm
 from streamdiff_coadd.footprints import Footprints
-from streamdiff_coadd.layer import Layer
+from streamdiff_coadd.layer import Box, Layer
 from streamdiff_coadd.mean import MeanCoadder
 from streamdiff_coadd.pixel_loops import medians
 from streamdiff_coadd.running_mean import RunningMean
@@ -129,12 +129,15 @@ def _median(stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
     )
     for rows in stack.strips():
         box = (rows, slice(0, stack.shape[1]))
-        layers = [item.load() for item in stack.inputs]
-        values = np.array(
-            [np.where(i.usable(box), i.image(box), np.float32(np.nan)) for i in layers]
-        )
+        # One at a time: what is loaded lies in memory until it is let go of.
+        values = np.array([_values(item.load(), box) for item in stack.inputs])
         medians(values, median[rows], n_usable[rows])
     return median, n_usable
+
+
+def _values(layer: Layer, box: Box) -> NDArray[np.float32]:
+    """Return the image in a box, NaN where it is not usable."""
+    return np.where(layer.usable(box), layer.image(box), np.float32(np.nan))
 
 
 def _centre_stamps(stack: Stack) -> list[NDArray[np.float64]]:
