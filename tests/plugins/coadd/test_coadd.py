@@ -213,6 +213,26 @@ def test_uncalibrated_warps_are_put_on_the_scale_of_the_first(coadder):
     assert weights[1] / weights[0] == pytest.approx(0.25, rel=0.05)
 
 
+def test_a_flux_scale_is_passed_on_by_what_shares_stars_with_both():
+    warps = [replace(warp, photometric=False) for warp in observe(3, noise=3.0)]
+    for number, columns in ((0, np.s_[180:]), (1, np.s_[:220])):
+        mask = np.array(warps[number].mask)
+        mask[:, columns] |= MaskPlane.NO_DATA
+        warps[number] = replace(warps[number], mask=mask)
+    assert all(item.accepted for item in coadd_of(MeanCoadder(), warps).inputs)
+    inputs = coadd_of(MeanCoadder(), warps[:2]).inputs
+    assert [item.accepted for item in inputs] == [True, False]
+
+
+def test_noise_that_is_correlated_counts_for_what_it_is():
+    warps = observe(2, Scene(shape=(60, 60)))
+    warps[0] = replace(warps[0], covariance_factor=3.0)
+    coadd = coadd_of(MeanCoadder(), warps)
+    assert [item.weight for item in coadd.inputs] == pytest.approx([0.25, 0.75])
+    # Powers of 3 and 9 sixteenths, of variances of 1 and 9.
+    assert coadd.exposure.covariance_factor == pytest.approx(1.2, rel=1e-5)
+
+
 def test_uncalibrated_warps_without_common_stars_are_rejected():
     warps = [
         replace(Scene().observe(visit=i, seed=i), photometric=False) for i in (1, 2)
