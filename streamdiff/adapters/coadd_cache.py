@@ -52,19 +52,17 @@ class CoaddCache:
         self._coadds.move_to_end(key)
         return self._coadds[key].made_anew()
 
-    def put(self, key: _Key, coadd: Coadd) -> Coadd:
-        """Keep a coadd, drop others to make room for it, and return it."""
+    def put(self, key: _Key, coadd: Coadd) -> None:
+        """Keep a coadd, and drop others to make room for it."""
         n_bytes = _size(coadd)
         if n_bytes > self._max_bytes:
-            return coadd
+            return
         while n_bytes + sum(k.n_bytes for k in self._coadds.values()) > self._max_bytes:
             self._coadds.popitem(last=False)[1].forget()
         try:
             self._coadds[key] = self._written(coadd, n_bytes)
         except OSError as err:
             log.warning("template_not_kept", template=str(key[0]), reason=str(err))
-            return coadd
-        return self._coadds[key].made_anew()
 
     def _written(self, coadd: Coadd, n_bytes: int) -> _Kept:
         with ExitStack() as stack:

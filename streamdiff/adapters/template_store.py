@@ -133,7 +133,8 @@ class FsspecTemplateStore:
         if content is None:
             return None
         coadd = decode_coadd(content, f"template {template_id} version {version}")
-        return self._cache.put((template_id, version), coadd)
+        self._cache.put((template_id, version), coadd)
+        return coadd
 
     def events(self, template_id: TemplateId, version: int) -> tuple[VisitReady, ...]:
         """Return the events of the exposures that a version was built from."""

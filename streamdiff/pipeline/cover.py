@@ -89,6 +89,7 @@ class TemplateCover:
             n_found += 1
             if part is not None:
                 merged.add(part)
+            del part  # before the next patch is loaded
         if not n_found:
             wanted = "a version" if version is None else f"version {version}"
             listed = ", ".join(map(str, ids))
@@ -176,8 +177,9 @@ class _Merged:
 
     def __init__(self, science: Exposure) -> None:
         self._science = science
-        # Of the others only what was added is needed.
-        self._last: Exposure | None = None
+        self._whole: Exposure | None = None
+        self._photometric: bool | None = None
+        self._exposure_time_s = np.nan
         self._mean = MeanOfParts(science.shape)
         self._psfs: list[PsfComponent] = []
         self.uses: list[TemplateUse] = []
@@ -197,8 +199,10 @@ class _Merged:
         area = convex_hull(added.known)
         if area is None:
             return
-        self._require_same_unit(self._last or warp, warp)
-        self._last = warp
+        self._require_same_unit(warp)
+        if not self.uses:
+            self._exposure_time_s = warp.exposure_time_s
+        self._whole = warp if warp.shape == self._science.shape else None
         use = TemplateUse(
             template_id=str(part.template_id),
             version=part.version,
@@ -226,28 +230,31 @@ class _Merged:
         )
 
     def _exposure(self) -> Exposure:
-        if self._last is None:
-            raise RuntimeError("nothing has been added")
         alone = len(self.uses) == 1
-        if alone and self._last.shape == self._science.shape:
-            return self._last
+        if alone and self._whole is not None:
+            return self._whole
         mean = self._mean.take()
         return replace(
-            self._last,
-            wcs=self._science.wcs,
+            self._science,
+            exposure_time_s=self._exposure_time_s,
+            midpoint_mjd_tai=np.nan,
+            photometric=bool(self._photometric),
             psf=self._psfs[0].psf if alone else CoaddPsf(tuple(self._psfs)),
+            stars=None,
             image=mean.image,
             variance=mean.variance,
             mask=mean.mask,
             covariance_factor=mean.covariance_factor,
         )
 
-    def _require_same_unit(self, first: Exposure, other: Exposure) -> None:
-        if first.photometric != other.photometric:
+    def _require_same_unit(self, warp: Exposure) -> None:
+        if self._photometric not in {None, warp.photometric}:
+            first = self.uses[0].template_id
             raise InvalidExposureError(
-                f"template of {self._science.id}: {first.id} and {other.id} are not "
+                f"template of {self._science.id}: {first} and {warp.id} are not "
                 "both in nJy: rebuild them from exposures with a zero point"
             )
+        self._photometric = warp.photometric
 
 
 def _warped(
