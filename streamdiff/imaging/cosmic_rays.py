@@ -78,8 +78,9 @@ def find_cosmic_rays(
     pixels = _Pixels.of(image, usable, _falls(psf), rules)
     at = places(pixels.bright)
     found = np.zeros(pixels.known.shape, bool)
-    is_ray = pixels.stand_out(at, found, rules.sigma) & ~pixels.beside_other_lobe(at)
-    found[at[0][is_ray], at[1][is_ray]] = True
+    stands_out = pixels.stand_out(at, found, rules.sigma)
+    rows, columns = at[0][stands_out], at[1][stands_out]
+    found[rows, columns] = ~pixels.beside_other_lobe((rows, columns))
     for _ in range(_STEPS):
         near = _any_of(found, at) & ~found[at]
         tail = at[0][near], at[1][near]
