@@ -80,7 +80,7 @@ class ArtifactFinder:
         self._deviations = [self._footprints(n) for n in range(len(stack.inputs))]
         self._amounts = [self._amounts_of(n) for n in range(len(stack.inputs))]
         self._n_deviant, self._n_showing = (
-            np.zeros(stack.shape, np.uint16) for _ in "ds"
+            np.zeros(stack.shape, np.uint16) for _ in range(2)
         )
         for number, deviations in enumerate(self._deviations):
             self._n_deviant.flat[deviations.pixels] += 1
