@@ -147,7 +147,7 @@ def convolve_field(
 
     Notes
     -----
-    Within a block, the kernel is that in its middle, and changes linearly along x
+    Within a block, the kernel is the mean one, and changes linearly along x
     and y: every pixel is the sum of three convolutions. Blocks are as large as this
     is true. Where they meet, the kernels differ in the third order of their size.
     """
