@@ -46,21 +46,17 @@ class LocalKernels:
             )
         )
 
-        def weights_at(row: int, column: int) -> NDArray[np.float64]:
-            """Return weights at the first (0), middle (1) or last (2) of each cell."""
-            weights: NDArray[np.float64] = of_y[row] @ field.weights @ of_x[column].T
-            return weights
-
+        # At the first (0), middle (1) and last (2) row and column of each cell.
+        at = [[row @ field.weights @ column.T for column in of_x] for row in of_y]
         # By Simpson's rule, the mean over a cell.
         shares = [
-            _SIMPSON[row] * _SIMPSON[column] * weights_at(row, column)
+            _SIMPSON[row] * _SIMPSON[column] * at[row][column]
             for row, column in product(range(3), repeat=2)
         ]
         mean = np.sum(shares, axis=0)
-        along_x = weights_at(1, 2) - weights_at(1, 0)
-        along_y = weights_at(2, 1) - weights_at(0, 1)
+        along_x, along_y = at[1][2] - at[1][0], at[2][1] - at[0][1]
         missing = [
-            weights_at(1 + y, 1 + x) - (mean + (x * along_x + y * along_y) / 2)
+            at[1 + y][1 + x] - (mean + (x * along_x + y * along_y) / 2)
             for y, x in product((-1, 1), repeat=2)
         ]
         weights = np.zeros((*blocks.count, 3, len(field.kernels)), np.float32)

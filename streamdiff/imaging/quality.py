@@ -6,7 +6,6 @@ from math import ceil, hypot, log10, pi, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.noise import robust_std, typical_variance
 from streamdiff.imaging.stamps import pixels_around
 from streamdiff.imaging.stars import find_stars, known_stars
@@ -18,7 +17,6 @@ from streamdiff.model import (
     MaskPlane,
     Psf,
 )
-from streamdiff.model.planes import read_only
 from streamdiff.model.psf import fwhm, noise_equivalent_area
 
 # AB magnitude of 1 nJy: 3631 Jy have magnitude 0.
@@ -30,7 +28,6 @@ _MAX_STARS = 200
 # So many pixels know a level to a thousandth.
 _MAX_PIXELS = 1_000_000
 _FILLED = UNUSABLE | MaskPlane.INTRP | MaskPlane.SAT_TEMPLATE
-_FILLED_BITS, _NO_DATA = int(_FILLED), int(MaskPlane.NO_DATA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,30 +236,9 @@ def _to_difference(difference: Difference) -> float:
 
 
 def _n_filled(difference: Difference, science: Exposure, template: Exposure) -> int:
-    return _count_filled(
-        *(read_only(image.image) for image in (science, template)),
-        *(read_only(image.mask) for image in (science, template, difference)),
-    )
-
-
-@compiled
-def _count_filled(
-    science: NDArray[np.float32],
-    template: NDArray[np.float32],
-    science_mask: NDArray[np.int32],
-    template_mask: NDArray[np.int32],
-    mask: NDArray[np.int32],
-) -> int:
-    n = 0
-    for row in range(mask.shape[0]):
-        for column in range(mask.shape[1]):
-            if mask[row, column] & _NO_DATA:
-                continue
-            bits = science_mask[row, column] | template_mask[row, column]
-            known = np.isfinite(science[row, column])
-            known &= np.isfinite(template[row, column])
-            n += not known or (bits & _FILLED_BITS) != 0
-    return n
+    filled = _FILLED.in_mask(science.mask | template.mask)
+    filled |= ~np.isfinite(science.image) | ~np.isfinite(template.image)
+    return int(np.count_nonzero(filled & ~MaskPlane.NO_DATA.in_mask(difference.mask)))
 
 
 def _mean_noise(difference: Difference) -> float:
