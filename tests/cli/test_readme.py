@@ -9,11 +9,9 @@ import pytest
 
 from streamdiff import hookspecs
 from streamdiff.adapters.avro.schemas import load
-from streamdiff.app.environment import find_plugins
 from streamdiff.app.topics import consumed_topics, topics_of
 from streamdiff.cli.program import program
 from streamdiff.config import Settings
-from streamdiff.plugins import KINDS
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -47,31 +45,6 @@ def test_links_within_lead_to_headings():
         for heading in re.findall(r"^## (.+)$", README, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
-
-
-def rows(heading):
-    """Return the cells of the table with this heading."""
-    _, _, table = README.partition(f"| {heading} |")
-    lines = table.partition("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def test_the_table_of_hooks_is_what_there_is():
-    told = {
-        (key.strip("`"), hook.strip("`")): set(re.findall(r"`(\w+)`", names))
-        for key, hook, names in rows("`[pipeline]` | hook | built in")
-    }
-    plugins = find_plugins()
-    elsewhere = {"decode": "[stream] event_decoders"}
-    built_in = {
-        (elsewhere.get(kind, kind), hook): {
-            name
-            for name in plugins.names(kind)
-            if plugins.get(kind, name).origin.distribution == "streamdiff"
-        }
-        for kind, hook in KINDS.items()
-    }
-    assert told == built_in
 
 
 def test_every_hook_is_told_of():

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from streamdiff.adapters.fits.exposure import encode_exposure
-from streamdiff.app.topics import Topics
 from streamdiff.plugins import KINDS, discover
 from streamdiff.testing import PointSource, Scene
 
@@ -198,16 +197,3 @@ def test_the_readme_lists_every_kind_with_its_hook_and_what_is_built_in():
         for kind, hook in KINDS.items()
     }
     assert documented == own
-
-
-def test_the_readme_lists_every_topic():
-    topics = Topics("streamdiff.")
-    documented = [re.findall(r"`([^`]+)`", cells[0])[0] for cells in table("| topic |")]
-    assert set(documented) == {
-        topics.visit_ready,
-        topics.template_update,
-        topics.alerts(0, ""),
-        topics.visit_processed,
-        topics.template_rebuilt,
-        topics.dead_letter,
-    }
