@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
-from streamdiff.imaging.lanczos import weigh, weight_table
+from streamdiff.imaging.lanczos import weigh, weight_polynomials
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.imaging.stamps import pad_stamp
 from streamdiff.model import Area, CoaddPsf, ConstantPsf, GridPsf, Psf, PsfComponent
@@ -241,7 +241,7 @@ def _interpolated(
         np.pad(moved, around),
         columns.reshape(len(phases), -1),
         rows.reshape(len(phases), -1),
-        weight_table(order),
+        weight_polynomials(order),
         (0,) * (2 * order),
         total,
     )
@@ -253,7 +253,7 @@ def _interpolate(
     stamps: NDArray[np.float64],
     columns: NDArray[np.float64],
     rows: NDArray[np.float64],
-    table: NDArray[np.float32],
+    polynomials: NDArray[np.float32],
     taps: tuple[int, ...],
     totals: NDArray[np.float64],
 ) -> None:
@@ -263,8 +263,8 @@ def _interpolate(
     for phase in range(len(columns)):
         for i in range(columns.shape[1]):
             column, row = int(columns[phase, i]), int(rows[phase, i])
-            weigh(table, columns[phase, i] - column, taps, wx)
-            weigh(table, rows[phase, i] - row, taps, wy)
+            weigh(polynomials, columns[phase, i] - column, taps, wx)
+            weigh(polynomials, rows[phase, i] - row, taps, wy)
             left, top = np.uintp(column - before), np.uintp(row - before)
             for n in range(len(stamps)):
                 total = 0.0

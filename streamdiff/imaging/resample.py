@@ -8,13 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled, inlined
-from streamdiff.imaging.lanczos import lanczos, weigh, weight_table
+from streamdiff.imaging.lanczos import lanczos, weight_polynomials
+from streamdiff.imaging.lanczos_sums import (
+    ABREAST,
+    LANES,
+    PITCH,
+    WORTHWHILE,
+    count_whole,
+    sum_abreast,
+    sum_partial,
+    sum_whole,
+    weigh_lanes,
+)
 from streamdiff.imaging.pixel_map import PixelMap
+from streamdiff.imaging.strips import in_strips
 from streamdiff.model import MaskPlane
 from streamdiff.model.planes import read_only
 
-# Largest share of the summed absolute weights that may fall on missing pixels.
-MAX_LOST_WEIGHT = 0.05
 # A neighbour nearer than this to zero weight does not lend its mask bits.
 CORE_MARGIN = 0.05
 
@@ -22,6 +32,7 @@ Float = np.float32
 Plane: TypeAlias = NDArray[np.float32]
 Bits: TypeAlias = NDArray[np.int32]
 Flags: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.int64]
 
 _NO_DATA = int(MaskPlane.NO_DATA)
 _INTERPOLATED = int(MaskPlane.INTRP)
@@ -103,26 +114,24 @@ def resample(
     _find_missing(old_image, old_variance, bits, needed, missing)
     _mark_incomplete(missing, needed, order, incomplete)
     area = pixel_map.area
-    image = np.zeros(shape, np.float32)
-    variance = np.full(shape, np.inf, np.float32)
-    mask = np.full(shape, _NO_DATA, np.int32)
-    out_factor = np.ones(shape, np.float32)
-    _lanczos(
-        old_image,
-        old_variance,
-        bits,
-        missing,
-        incomplete,
-        factor,
-        np.stack([pixel_map.x, pixel_map.y, area, _aliased_power(area, order)]),
-        pixel_map.step,
-        weight_table(order),
-        (0,) * (2 * order),
-        image,
-        variance,
-        mask,
-        out_factor,
-    )
+    nodes = np.stack([pixel_map.x, pixel_map.y, area, _aliased_power(area, order)])
+    image, variance, out_factor = (np.empty(shape, np.float32) for _ in range(3))
+    mask = np.empty(shape, np.int32)
+
+    def fill(rows: slice) -> None:
+        _lanczos(
+            (old_image, old_variance, bits, factor),
+            missing,
+            incomplete,
+            nodes,
+            pixel_map.step,
+            weight_polynomials(order),
+            (0,) * (2 * order),
+            (rows.start, rows.stop),
+            (image, variance, mask, out_factor),
+        )
+
+    in_strips(fill, shape[0])
     return Planes(
         image=image, variance=variance, mask=mask, covariance_factor=out_factor
     )
@@ -220,129 +229,121 @@ def _mark_incomplete(
 
 @compiled
 def _lanczos(
-    image: Plane,
-    variance: Plane,
-    mask: Bits,
+    source: tuple[Plane, Plane, Bits, Plane],
     missing: Flags,
     incomplete: Flags,
-    factor: Plane,
     nodes: NDArray[np.float64],
     step: int,
-    table: Plane,
+    polynomials: Plane,
     taps: tuple[int, ...],
-    out_image: Plane,
-    out_variance: Plane,
-    out_mask: Bits,
-    out_factor: Plane,
+    rows: tuple[int, int],
+    target: tuple[Plane, Plane, Bits, Plane],
 ) -> None:
-    """Fill the four output planes.
+    """Fill rows of the four target planes.
 
     ``nodes`` holds x, y, area and aliased power. Only the length of ``taps``
     counts: the compiler knows it, and unrolls the loops over the kernel.
     """
-    height, width = image.shape
-    before = len(taps) // 2 - 1
-    wx, wy = np.empty(len(taps), Float), np.empty(len(taps), Float)
     line = np.empty(nodes.shape[::2])
-    per_step = 1 / step
-    for row in range(out_image.shape[0]):
+    at = np.empty((len(nodes), LANES))
+    left, top = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    phase = np.empty(LANES, Float)
+    wx, wy = np.zeros(len(taps) * PITCH, Float), np.zeros(len(taps) * PITCH, Float)
+    sums = np.empty((3, PITCH), Float)  # w I, w^2 V, w^2
+    bits = np.empty(LANES, np.int32)
+    width = target[0].shape[1]
+    for row in range(*rows):
         j, v = row // step, (row % step) / step
         line[:] = (1 - v) * nodes[:, j] + v * nodes[:, j + 1]
-        for column in range(out_image.shape[1]):
-            i = np.uintp(column) // np.uintp(step)
-            u = (column - int(i) * step) * per_step
-            x = (1 - u) * line[0, i] + u * line[0, i + np.uintp(1)]
-            y = (1 - u) * line[1, i] + u * line[1, i + np.uintp(1)]
-            if not (0 <= x + 0.5 <= width and 0 <= y + 0.5 <= height):
-                continue
-            x0, y0 = int(np.floor(x)), int(np.floor(y))
-            weigh(table, x - x0, taps, wx)
-            weigh(table, y - y0, taps, wy)
-            left, top = x0 - before, y0 - before
-            if x0 >= 0 and y0 >= 0 and not incomplete[y0, x0]:
-                flux, noise, squares = _whole_sum(
-                    image, variance, left, top, wx, wy, taps
-                )
-                bits = 0
-            else:
-                flux, noise, squares = _partial_sum(
-                    image, variance, missing, left, top, wx, wy, taps
-                )
-                bits = _INTERPOLATED
-            if squares == 0:
-                continue
-            area = (1 - u) * line[2, i] + u * line[2, i + np.uintp(1)]
-            folded = (1 - u) * line[3, i] + u * line[3, i + np.uintp(1)]
-            out_image[row, column] = flux * area
-            out_variance[row, column] = noise * area * area
-            out_mask[row, column] = (bits | _nearby_bits(mask, x, y)) & ~_NO_DATA
-            local = factor[
-                min(max(int(y + 0.5), 0), factor.shape[0] - 1),
-                min(max(int(x + 0.5), 0), factor.shape[1] - 1),
-            ]
-            out_factor[row, column] = local * folded / (area * squares)
+        for start in range(0, width, LANES):
+            n = min(LANES, width - start)
+            _place(line, step, start, at)
+            weigh_lanes(polynomials, at[0], taps, phase, left, wx)
+            weigh_lanes(polynomials, at[1], taps, phase, top, wy)
+            _sum_lanes(
+                source, missing, incomplete, at, n, left, top, wx, wy, taps, sums, bits
+            )
+            _write_lanes(at, sums, bits, source[3], row, start, n, target)
 
 
 @inlined
-def _whole_sum(
-    image: Plane,
-    variance: Plane,
-    left: int,
-    top: int,
-    wx: Plane,
-    wy: Plane,
-    taps: tuple[int, ...],
-) -> tuple[np.float32, np.float32, np.float32]:
-    """Return sum(w I), sum(w^2 V) and sum(w^2)."""
-    # Column by column, so that a vector holds as many; no index can be negative.
-    y, x = np.uintp(top), np.uintp(left)
-    flux, noise, sx, sy = Float(0), Float(0), Float(0), Float(0)
-    for k in range(len(taps)):
-        column_flux, column_noise = Float(0), Float(0)
-        for m in range(len(taps)):
-            weight = wy[m]
-            value = image[y + np.uintp(m), x + np.uintp(k)]
-            column_flux += weight * value
-            spread = variance[y + np.uintp(m), x + np.uintp(k)]
-            column_noise += weight * weight * spread
-        flux += wx[k] * column_flux
-        noise += wx[k] * wx[k] * column_noise
-        sx += wx[k] * wx[k]
-        sy += wy[k] * wy[k]
-    return flux, noise, sx * sy
+def _place(
+    line: NDArray[np.float64], step: int, start: int, at: NDArray[np.float64]
+) -> None:
+    """Fill what the pixels of a row interpolate from the nodes beside them."""
+    for first in range(0, LANES, step):
+        i = min((start + first) // step, line.shape[1] - 2)
+        for m in range(len(line)):
+            value, slope = line[m, i], (line[m, i + 1] - line[m, i]) / step
+            for k in range(step):
+                at[m, first + k] = value + k * slope
 
 
 @inlined
-def _partial_sum(
-    image: Plane,
-    variance: Plane,
+def _sum_lanes(
+    source: tuple[Plane, Plane, Bits, Plane],
     missing: Flags,
-    left: int,
-    top: int,
+    incomplete: Flags,
+    at: NDArray[np.float64],
+    n: int,
+    left: Indices,
+    top: Indices,
     wx: Plane,
     wy: Plane,
     taps: tuple[int, ...],
-) -> tuple[np.float32, np.float32, np.float32]:
-    """Return the sums of `_whole_sum` without missing pixels; 0 if too many are."""
-    flux, noise, squares = Float(0), Float(0), Float(0)
-    kept, absolute, lost = Float(0), Float(0), Float(0)
-    for m in range(len(taps)):
-        y = top + m
-        for k in range(len(taps)):
-            x = left + k
-            weight = wy[m] * wx[k]
-            absolute += abs(weight)
-            inside = 0 <= y < image.shape[0] and 0 <= x < image.shape[1]
-            if not inside or missing[y, x]:
-                lost += abs(weight)
-            else:
-                kept += weight
-                flux += weight * image[y, x]
-                noise += weight * weight * variance[y, x]
-                squares += weight * weight
-    if lost > MAX_LOST_WEIGHT * absolute:
-        return Float(0), Float(0), Float(0)
-    return flux / kept, noise / (kept * kept), squares / (kept * kept)
+    sums: Plane,
+    bits: Bits,
+) -> None:
+    """Fill the sums and the bits of n pixels; sums of 0 where there is no data."""
+    image, variance, mask, _ = source
+    height, width = image.shape
+    before = len(taps) // 2 - 1
+    i = 0
+    while i < n:
+        x, y = left[i] - before, top[i] - before
+        n_whole = count_whole(left, top, incomplete, i, n)
+        end = i + max(n_whole, 1)
+        if n_whole >= WORTHWHILE and x + n_whole + ABREAST + len(taps) <= width:
+            sum_abreast(image, variance, x, y, i, n_whole, wx, wy, taps, sums)
+        elif n_whole:
+            for k in range(n_whole):
+                sum_whole(image, variance, x + k, y, i + k, wx, wy, taps, sums)
+        elif 0 <= at[0, i] + 0.5 <= width and 0 <= at[1, i] + 0.5 <= height:
+            sum_partial(image, variance, missing, x, y, i, wx, wy, taps, sums)
+        else:
+            sums[:, i] = 0
+        interpolated = 0 if n_whole else _INTERPOLATED
+        while i < end:
+            bits[i] = interpolated | _nearby_bits(mask, at[0, i], at[1, i])
+            i += 1
+
+
+@inlined
+def _write_lanes(
+    at: NDArray[np.float64],
+    sums: Plane,
+    bits: Bits,
+    factor: Plane,
+    row: int,
+    start: int,
+    n: int,
+    target: tuple[Plane, Plane, Bits, Plane],
+) -> None:
+    """Fill n pixels of a row of the target planes."""
+    image, variance, mask, out_factor = target
+    height, width = factor.shape
+    for k in range(n):
+        x, y, area, folded = at[0, k], at[1, k], at[2, k], at[3, k]
+        flux, noise, squares = sums[0, k], sums[1, k], sums[2, k]
+        known = squares > 0
+        local = factor[
+            min(max(int(y + 0.5), 0), height - 1), min(max(int(x + 0.5), 0), width - 1)
+        ]
+        column = start + k
+        image[row, column] = flux * area if known else 0
+        variance[row, column] = noise * area * area if known else np.inf
+        mask[row, column] = bits[k] & ~_NO_DATA if known else _NO_DATA
+        out_factor[row, column] = local * folded / (area * squares) if known else 1
 
 
 @inlined

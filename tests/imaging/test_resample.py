@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import scipy.fft
 from astropy.wcs import WCS, Sip
 
+from streamdiff.imaging.lanczos import normalised_weights
 from streamdiff.imaging.pixel_map import pixel_map, transform
 from streamdiff.imaging.psf_warp import warp_psf
 from streamdiff.imaging.resample import Planes, resample
@@ -93,6 +95,47 @@ def test_whole_pixel_shift_is_exact_inside():
     grid = pixel_map(scene.wcs, scene.dithered_wcs(dx=3, dy=-2), (64, 64))
     warped = resample(planes(image), grid, (64, 64)).image
     np.testing.assert_allclose(warped[8:-8, 8:-8], image[10:-6, 5:-11], atol=1e-4)
+
+
+def exact(image, map_, row, column, order):
+    """Return the interpolated value of a target pixel, summed in float64."""
+    (j, v), (i, u) = divmod(row, map_.step), divmod(column, map_.step)
+    v, u = v / map_.step, u / map_.step
+
+    def at(nodes):
+        upper, lower = nodes[j : j + 2, i : i + 2] @ [1 - u, u]
+        return (1 - v) * upper + v * lower
+
+    x, y = at(map_.x), at(map_.y)
+    left, top = int(x) - order + 1, int(y) - order + 1
+    wx, wy = (normalised_weights(np.array([p % 1]), order)[0] for p in (x, y))
+    box = image[top : top + 2 * order, left : left + 2 * order].astype(float)
+    return at(map_.area) * (wy @ box @ wx)
+
+
+# Kernels lie side by side, a few do, none does.
+@pytest.mark.parametrize("rotation_deg", [0.3, 15, 45])
+@pytest.mark.parametrize("order", [2, 5])
+def test_sums_are_exact_however_the_images_are_turned(rotation_deg, order):
+    target = SCENE.dithered_wcs(rotation_deg=rotation_deg, dx=0.4, dy=-1.3)
+    map_ = pixel_map(SCENE.wcs, target, SCENE.shape)
+    image = noise(SCENE.shape).astype(np.float32)
+    warped = resample(planes(image), map_, SCENE.shape, order=order).image
+    rng = np.random.default_rng(2)
+    for row, column in rng.integers(70, 130, (200, 2)):
+        # 100 products of float32 numbers of about 1, whose weights err by 4e-7
+        expected = exact(image, map_, row, column, order)
+        assert warped[row, column] == pytest.approx(expected, abs=4e-6)
+
+
+def test_threads_do_not_change_a_bit():
+    map_ = pixel_map(SCENE.wcs, TURNED, SCENE.shape)
+    given = planes(noise(SCENE.shape))
+    alone = resample(given, map_, SCENE.shape)
+    with scipy.fft.set_workers(3):
+        together = resample(given, map_, SCENE.shape)
+    for one, other in zip(alone.arrays(), together.arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_constant_brightness_stays_constant():
