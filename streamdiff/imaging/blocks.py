@@ -1,6 +1,6 @@
 """Images cut into blocks that overlap, for convolution by Fourier transforms."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
+
+from streamdiff.imaging.strips import in_strips
 
 # What lies outside the image: nothing, or its mirror image.
 Border = Literal["zero", "mirror"]
@@ -93,36 +95,64 @@ class Blocks:
         )
         return spectra
 
-    def batches(
-        self, plane: NDArray[Any], border: Border
-    ) -> Iterator[tuple[int, slice, NDArray[np.complex64]]]:
-        """Yield the row, the columns and the spectra of blocks, a few at a time.
+    def convolve(
+        self,
+        plane: NDArray[Any],
+        border: Border,
+        convolve_blocks: Callable[
+            [int, slice, NDArray[np.complex64]], NDArray[np.float32]
+        ],
+    ) -> NDArray[np.float32]:
+        """Return an image that is convolved block by block.
+
+        Parameters
+        ----------
+        plane : ndarray, shape (ny, nx)
+        border : {"zero", "mirror"}
+            What lies outside the image.
+        convolve_blocks : callable
+            Given the row, the columns and the spectra of some blocks, returns the
+            pixels of their cells, from `invert`.
+        """
+        convolved = np.empty(self.shape, np.float32)
+
+        def fill(rows: slice) -> None:
+            for row in range(rows.start, rows.stop):
+                for columns, spectra in self._batches(plane, border, row):
+                    cells = convolve_blocks(row, columns, spectra)
+                    self._paste(convolved, row, columns, cells)
+
+        in_strips(fill, self.count[0])
+        return convolved
+
+    def _batches(
+        self, plane: NDArray[Any], border: Border, row: int
+    ) -> Iterator[tuple[slice, NDArray[np.complex64]]]:
+        """Yield the columns and the spectra of blocks of a row, a few at a time.
 
         Pixels and spectra of a batch stay in the cache.
         """
+        height, width = self.padded
+        strip = self._surrounded(plane, border, row)
+        windows = sliding_window_view(strip, width, axis=1)[:, :: self.cell[1]]
+        step = max(1, _BATCH // (height * width))
+        for first in range(0, self.count[1], step):
+            columns = slice(first, min(first + step, self.count[1]))
+            yield columns, fft.rfft2(windows[:, columns].transpose(1, 0, 2))
+
+    def _surrounded(
+        self, plane: NDArray[Any], border: Border, row: int
+    ) -> NDArray[np.float32]:
+        """Return the pixels of a row of blocks."""
+        (height, width), (ny, nx), (ky, kx) = self.padded, self.shape, self.kernel_shape
+        top, left = row * self.cell[0] - ky // 2, -(kx // 2)
+        right = left + (self.count[1] - 1) * self.cell[1] + width
         # Real pixels, rather than zeros, bring a block to the sides of its transform.
-        margins = [
-            (k // 2, p + h * (c - 1) - n - k // 2)
-            for n, k, h, c, p in zip(
-                self.shape,
-                self.kernel_shape,
-                self.cell,
-                self.count,
-                self.padded,
-                strict=True,
-            )
-        ]
+        margins = (max(-top, 0), max(top + height - ny, 0)), (-left, right - nx)
         mode: Literal["constant", "symmetric"]
         mode = "constant" if border == "zero" else "symmetric"
-        surrounded = np.pad(np.asarray(plane, np.float32), margins, mode=mode)
-        height, width = self.padded
-        step = max(1, _BATCH // (height * width))
-        for row in range(self.count[0]):
-            strip = surrounded[row * self.cell[0] :][:height]
-            windows = sliding_window_view(strip, width, axis=1)[:, :: self.cell[1]]
-            for first in range(0, self.count[1], step):
-                columns = slice(first, min(first + step, self.count[1]))
-                yield row, columns, fft.rfft2(windows[:, columns].transpose(1, 0, 2))
+        inside = np.asarray(plane[max(top, 0) : top + height], np.float32)
+        return np.pad(inside, margins, mode=mode)
 
     def invert(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         """Return the pixels of cells, free of what wraps around their blocks."""
@@ -132,7 +162,7 @@ class Blocks:
         )
         return pixels[..., ky - 1 : ky - 1 + hy, kx - 1 : kx - 1 + hx]
 
-    def paste(
+    def _paste(
         self,
         plane: NDArray[np.float32],
         row: int,

@@ -7,6 +7,7 @@ six for one that varies.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.blocks import Blocks, Border, mix
 from streamdiff.imaging.kernel_field import KernelField
 from streamdiff.imaging.local_kernels import LocalKernels, tilt_cells
+from streamdiff.imaging.spectra import times_sums
 from streamdiff.model import MatchingKernel
 
 # Sides of blocks, overlaps included. The largest waste little on them, and fit the
@@ -28,6 +30,8 @@ _MATCHING_TOLERANCE = 2e-3
 # The kernel between nodes is interpolated: its error falls with their distance
 # squared, and is 1/512 of a quadratic coefficient with 32 cells along an axis.
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
+# Rows of nodes whose spectra are kept; two belong to a row of blocks in work.
+_KEPT_ROWS = 16
 
 
 def convolve(
@@ -51,10 +55,9 @@ def convolve(
     """
     blocks = Blocks.of(plane.shape, kernel.shape, _cell(kernel.shape))
     spectrum = blocks.transform(kernel)
-    convolved = np.empty(plane.shape, np.float32)
-    for row, columns, spectra in blocks.batches(plane, border):
-        blocks.paste(convolved, row, columns, blocks.invert(spectra * spectrum))
-    return convolved
+    return blocks.convolve(
+        plane, border, lambda _row, _columns, spectra: blocks.invert(spectra * spectrum)
+    )
 
 
 def convolve_varying(
@@ -96,32 +99,28 @@ def convolve_varying(
     nodes_y, nodes_x = blocks.nodes
     weight_y, weight_x = blocks.weights
 
-    def transform_nodes(y: float) -> NDArray[np.complex64]:
-        kernels = np.array([kernel_at(x, y) for x in nodes_x])
+    @lru_cache(maxsize=_KEPT_ROWS)
+    def of_nodes(row: int) -> NDArray[np.complex64]:
+        kernels = np.array([kernel_at(x, nodes_y[row]) for x in nodes_x])
         if kernels.shape[1:] != kernel_shape:
             raise ValueError(f"kernel {kernels.shape[1:]} announced as {kernel_shape}")
         return blocks.transform(kernels)
 
-    def blend(
-        spectra: NDArray[np.complex64], nodes: NDArray[np.complex64], columns: slice
+    def along_x(
+        spectra: NDArray[np.complex64], row: int, columns: slice
     ) -> NDArray[np.float32]:
+        nodes = of_nodes(row)
         left = blocks.invert(spectra * nodes[:-1][columns])
         right = blocks.invert(spectra * nodes[1:][columns])
         return mix(left, right, weight_x[columns, np.newaxis])
 
-    convolved = np.empty(plane.shape, np.float32)
-    above = transform_nodes(nodes_y[0])
-    for row, columns, spectra in blocks.batches(plane, border):
-        if columns.start == 0:
-            below = above
-            above = transform_nodes(nodes_y[row + 1])
-        mixed = mix(
-            blend(spectra, below, columns),
-            blend(spectra, above, columns),
-            weight_y[row][:, np.newaxis],
-        )
-        blocks.paste(convolved, row, columns, mixed)
-    return convolved
+    def blend(
+        row: int, columns: slice, spectra: NDArray[np.complex64]
+    ) -> NDArray[np.float32]:
+        above, below = (along_x(spectra, row + i, columns) for i in (0, 1))
+        return mix(above, below, weight_y[row][:, np.newaxis])
+
+    return blocks.convolve(plane, border, blend)
 
 
 def convolve_field(
@@ -158,16 +157,17 @@ def convolve_field(
         local = LocalKernels.of(field, blocks)
         if local.missing <= tolerance:
             break
-    # Weights are real: spectra count as pairs of real numbers.
-    parts = blocks.transform(field.kernels).view(np.float32)
-    convolved = np.empty(plane.shape, np.float32)
-    for row, columns, spectra in blocks.batches(plane, border):
-        kernels = np.tensordot(local.weights[row, columns], parts, 1)
-        products = spectra[:, np.newaxis] * kernels.view(np.complex64)
+    parts = blocks.transform(field.kernels)
+
+    def tilted(
+        row: int, columns: slice, spectra: NDArray[np.complex64]
+    ) -> NDArray[np.float32]:
+        products = times_sums(spectra, local.weights[row, columns], parts)
         cells = blocks.invert(products)
         tilt_cells(cells, local.steps_y[row], local.steps_x[columns])
-        blocks.paste(convolved, row, columns, cells[:, 0])
-    return convolved
+        return cells[:, 0]
+
+    return blocks.convolve(plane, border, tilted)
 
 
 def convolve_in_blocks(
@@ -192,19 +192,20 @@ def convolve_in_blocks(
     largest = max(min(plane.shape) // _ALONG_AXIS, _SMALLEST_CELL)
     cell = min(_cell(field.shape), largest)
     blocks = Blocks.of(plane.shape, field.shape, cell)
-    # Weights are real: spectra count as pairs of real numbers.
-    parts = blocks.transform(field.kernels).view(np.float32)
+    parts = blocks.transform(field.kernels)
     of_rows, of_columns = (
         field.nodes.along(axis, np.mean(blocks.ends(axis), axis=0)) for axis in (0, 1)
     )
-    weights = np.ones((*blocks.count, len(parts)), np.float32)
-    weights[..., 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
-    convolved = np.empty(plane.shape, np.float32)
-    for row, columns, spectra in blocks.batches(plane, border):
-        kernels = np.tensordot(weights[row, columns], parts, 1)
-        products = spectra * kernels.view(np.complex64)
-        blocks.paste(convolved, row, columns, blocks.invert(products))
-    return convolved
+    weights = np.ones((*blocks.count, 1, len(parts)), np.float32)
+    weights[..., 0, 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
+
+    def constant(
+        row: int, columns: slice, spectra: NDArray[np.complex64]
+    ) -> NDArray[np.float32]:
+        products = times_sums(spectra, weights[row, columns], parts)
+        return blocks.invert(products[:, 0])
+
+    return blocks.convolve(plane, border, constant)
 
 
 def convolve_matching(

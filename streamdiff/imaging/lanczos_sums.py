@@ -142,7 +142,9 @@ def _add_kernel_row(
 
 
 @inlined
-def _square_weights(wx: Plane, wy: Plane, taps: tuple[int, ...], squares: Plane) -> None:
+def _square_weights(
+    wx: Plane, wy: Plane, taps: tuple[int, ...], squares: Plane
+) -> None:
     for i in range(ABREAST):
         across, down = Float(0), Float(0)
         for k in range(len(taps)):

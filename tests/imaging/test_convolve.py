@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.fft
 from scipy.signal import oaconvolve
 
 from streamdiff.imaging.convolve import convolve, convolve_matching, convolve_varying
@@ -174,3 +175,22 @@ def test_quadratic_kernel_is_followed_between_the_nodes():
     for x, y in [(17, 500), (240, 271), (400, 31)]:
         expected = direct(plane, kernel.at(x, y))[y, x]
         assert abs(convolved[y, x] - expected) < missed
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_threads_do_not_change_a_bit(squared):
+    kernel = matching_kernel(2, shape=(300, 220))
+    plane = random_plane(kernel.image_shape)
+    alone = convolve_matching(plane, kernel, squared=squared, border="mirror")
+    with scipy.fft.set_workers(3):
+        together = convolve_matching(plane, kernel, squared=squared, border="mirror")
+    np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("shape", [(5, 300), (40, 17), (300, 280)])
+def test_a_mirror_shows_the_image_beside_its_border(shape):
+    plane, kernel = random_plane(shape), random_kernel((9, 13))
+    mirrored = np.pad(plane, ((4, 4), (6, 6)), mode="symmetric")
+    expected = direct(mirrored, kernel)[4:-4, 6:-6]
+    error = np.abs(convolve(plane, kernel, border="mirror") - expected).max()
+    assert error <= ROUNDING * np.abs(kernel).sum() * np.abs(plane).max()
