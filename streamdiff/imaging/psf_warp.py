@@ -132,10 +132,39 @@ def _warp_smooth(
         stamps = _common_shape([psf.centred_at(0, 0) for psf in psfs])
         return [ConstantPsf(s) for s in _resampled(stamps, np.eye(2), phases, order)]
     y, x = (np.linspace(0, max(n - 1, 1), NODES) for n in shape)
-    nodes = [[_at_node(psfs, pixel_map, u, v, phases, order) for u in x] for v in y]
-    size = tuple(np.max([n.shape[1:] for row in nodes for n in row], axis=0).tolist())
-    grids = np.array([[[pad_stamp(s, size) for s in n] for n in row] for row in nodes])
+    places = [pixel_map.affine_at(u, v) for v in y for u in x]
+    known = [place for place in places if place is not None]
+    at = [position for position, _ in known] or [np.zeros(2)] * len(places)
+    stamps = _common_shape([psf.centred_at(*p) for p in at for psf in psfs])
+    if known:
+        affines = np.array([affine for _, affine in known])
+        stamps = _resampled_at(stamps, affines, phases, order)
+    grids = stamps.reshape(NODES, NODES, len(psfs), *stamps.shape[1:])
     return [GridPsf(stamps=grids[:, :, i], x=x, y=y) for i in range(len(psfs))]
+
+
+def _resampled_at(
+    stamps: NDArray[np.float64],
+    affines: NDArray[np.float64],
+    phases: Phases,
+    order: int,
+) -> NDArray[np.float64]:
+    """Return stamps resampled as at nodes, those of each side by side.
+
+    They are resampled at once where the nodes' maps are the same for a stamp.
+    """
+    mean = affines.mean(axis=0)
+    if np.abs(affines - mean).max() * max(stamps.shape[1:]) < SHIFT_TOLERANCE:
+        return _resampled(stamps, mean, phases, order)
+    return _common_shape(
+        [
+            stamp
+            for at_node, affine in zip(
+                np.split(stamps, len(affines)), affines, strict=True
+            )
+            for stamp in _resampled(at_node, affine, phases, order)
+        ]
+    )
 
 
 def _common_shape(stamps: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -158,23 +187,6 @@ def _common_fraction(pixel_map: PixelMap) -> tuple[float, float] | None:
     fractions = (float(v - np.rint(v)) for v in (dx[known].mean(), dy[known].mean()))
     u, v = fractions
     return u, v
-
-
-def _at_node(
-    psfs: Sequence[Psf],
-    pixel_map: PixelMap,
-    x: float,
-    y: float,
-    phases: Phases,
-    order: int,
-) -> NDArray[np.float64]:
-    """Return the stamps at a position on the new pixels; shape (n, ky, kx)."""
-    local = pixel_map.affine_at(x, y)
-    if local is None:
-        return _common_shape([psf.centred_at(0, 0) for psf in psfs])
-    (old_x, old_y), affine = local
-    stamps = _common_shape([psf.centred_at(old_x, old_y) for psf in psfs])
-    return _resampled(stamps, affine, phases, order)
 
 
 def _resampled(
@@ -236,16 +248,16 @@ def _interpolated(
     columns = np.clip(x + u + kx // 2 + margin, order - 1, kx + 2 * margin - order - 1)
     rows = np.clip(y + v + ky // 2 + margin, order - 1, ky + 2 * margin - order - 1)
     around = ((0, 0), (0, 0), (margin, margin), (margin, margin))
-    total = np.zeros((len(moved), x.size))
+    total = np.zeros((x.size, len(moved)))
     _interpolate(
-        np.pad(moved, around),
+        np.ascontiguousarray(np.pad(moved, around).transpose(1, 2, 3, 0)),
         columns.reshape(len(phases), -1),
         rows.reshape(len(phases), -1),
         weight_polynomials(order),
         (0,) * (2 * order),
         total,
     )
-    return total.reshape(len(moved), *x.shape)
+    return total.T.reshape(len(moved), *x.shape)
 
 
 @compiled
@@ -257,7 +269,10 @@ def _interpolate(
     taps: tuple[int, ...],
     totals: NDArray[np.float64],
 ) -> None:
-    """Add the interpolations of all phases; positions have shape (n_phases, n)."""
+    """Add the interpolations of all phases.
+
+    Positions have shape (n_phases, n), stamps (n_phases, ky, kx, m), totals (n, m).
+    """
     wx, wy = np.empty(len(taps), np.float32), np.empty(len(taps), np.float32)
     before = len(taps) // 2 - 1
     for phase in range(len(columns)):
@@ -265,13 +280,10 @@ def _interpolate(
             column, row = int(columns[phase, i]), int(rows[phase, i])
             weigh(polynomials, columns[phase, i] - column, taps, wx)
             weigh(polynomials, rows[phase, i] - row, taps, wy)
-            left, top = np.uintp(column - before), np.uintp(row - before)
-            for n in range(len(stamps)):
-                total = 0.0
+            total = totals[i]
+            for a in range(len(taps)):
                 for b in range(len(taps)):
-                    line = 0.0
-                    for a in range(len(taps)):
-                        value = stamps[n, phase, top + np.uintp(a), left + np.uintp(b)]
-                        line += wy[a] * value
-                    total += wx[b] * line
-                totals[n, i] += total
+                    weight = np.float64(wy[a]) * wx[b]
+                    pixel = stamps[phase, row - before + a, column - before + b]
+                    for n in range(total.size):
+                        total[n] += weight * pixel[n]
