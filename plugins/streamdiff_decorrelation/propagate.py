@@ -35,6 +35,6 @@ def propagate(
     """
     if method is VariancePlane.PROPAGATED:
         return propagate_variance(variance, filters.stamps, filters.nodes)
-    growth = filters.nodes.spread_over(filters.power, variance.shape)
-    growth *= variance
-    return growth
+    scaled = variance.copy()
+    filters.nodes.multiply(scaled, filters.power)
+    return scaled

@@ -132,27 +132,16 @@ class Blocks:
 
         Pixels and spectra of a batch stay in the cache.
         """
-        height, width = self.padded
-        strip = self._surrounded(plane, border, row)
+        (height, width), (ky, kx) = self.padded, self.kernel_shape
+        top, left = row * self.cell[0] - ky // 2, -(kx // 2)
+        # Real pixels, rather than zeros, bring a block to the sides of its transform.
+        right = left + (self.count[1] - 1) * self.cell[1] + width
+        strip = window(plane, (top, top + height), (left, right), border)
         windows = sliding_window_view(strip, width, axis=1)[:, :: self.cell[1]]
         step = max(1, _BATCH // (height * width))
         for first in range(0, self.count[1], step):
             columns = slice(first, min(first + step, self.count[1]))
             yield columns, fft.rfft2(windows[:, columns].transpose(1, 0, 2))
-
-    def _surrounded(
-        self, plane: NDArray[Any], border: Border, row: int
-    ) -> NDArray[np.float32]:
-        """Return the pixels of a row of blocks."""
-        (height, width), (ny, nx), (ky, kx) = self.padded, self.shape, self.kernel_shape
-        top, left = row * self.cell[0] - ky // 2, -(kx // 2)
-        right = left + (self.count[1] - 1) * self.cell[1] + width
-        # Real pixels, rather than zeros, bring a block to the sides of its transform.
-        margins = (max(-top, 0), max(top + height - ny, 0)), (-left, right - nx)
-        mode: Literal["constant", "symmetric"]
-        mode = "constant" if border == "zero" else "symmetric"
-        inside = np.asarray(plane[max(top, 0) : top + height], np.float32)
-        return np.pad(inside, margins, mode=mode)
 
     def invert(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         """Return the pixels of cells, free of what wraps around their blocks."""
@@ -175,6 +164,31 @@ class Blocks:
         for column, cell in zip(range(columns.start, columns.stop), cells, strict=True):
             target = strip[:, column * width :][:, :width]
             target[:] = cell[: target.shape[0], : target.shape[1]]
+
+
+def window(
+    plane: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int], border: Border
+) -> NDArray[np.float32]:
+    """Return rows and columns of an image, and of what lies outside it.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (ny, nx)
+    rows, columns : tuple of int
+        The first and the one after the last, also outside the image.
+    border : {"zero", "mirror"}
+        What lies outside. A mirror shows no more than there is in the window.
+    """
+    (top, bottom), (left, right) = rows, columns
+    ny, nx = plane.shape
+    margins = (
+        (max(-top, 0), max(bottom - ny, 0)),
+        (max(-left, 0), max(right - nx, 0)),
+    )
+    inside = plane[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    mode: Literal["constant", "symmetric"]
+    mode = "constant" if border == "zero" else "symmetric"
+    return np.pad(np.asarray(inside, np.float32), margins, mode=mode)
 
 
 def _fractions(nodes: NDArray[np.float64], side: int) -> NDArray[np.float32]:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.blocks import Border
+from streamdiff.imaging.blocks import Border, window
 from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.strips import in_strips
 
 # Side of the squares that share a kernel [pixel].
 CELL = 128
@@ -42,15 +43,21 @@ def convolve_compact(
     if ky % 2 == 0 or kx % 2 == 0:
         raise ValueError(f"kernels must have odd sides, got {ky} x {kx}")
     spare = -kx % _STRIDE
-    margins = (ky // 2, ky // 2), (kx // 2, kx // 2 + spare)
-    surrounded = np.pad(
-        np.asarray(plane, np.float32),
-        margins,
-        mode="constant" if border == "zero" else "symmetric",
-    )
     flipped = np.pad(kernels[..., ::-1, ::-1], ((0, 0), (0, 0), (0, 0), (0, spare)))
+    flipped = flipped.astype(np.float32)
+    height, width = plane.shape
+    columns = -(kx // 2), width + kx // 2 + spare
     convolved = np.zeros(plane.shape, np.float32)
-    _sum(surrounded, flipped.astype(np.float32), CELL, convolved)
+
+    def fill(cells: slice) -> None:
+        for cell in range(cells.start, cells.stop):
+            top, bottom = cell * CELL, min((cell + 1) * CELL, height)
+            rows = top - ky // 2, bottom + ky // 2
+            surrounded = window(plane, rows, columns, border)
+            of_row = flipped[min(cell, len(flipped) - 1)]
+            _sum(surrounded, of_row, CELL, convolved[top:bottom])
+
+    in_strips(fill, -(-height // CELL))
     return convolved
 
 
@@ -61,13 +68,12 @@ def _sum(
     cell: int,
     convolved: NDArray[np.float32],
 ) -> None:
-    """Add the sums over the kernels, whose rows are multiples of four long."""
+    """Add the sums over the kernels of a row, which are multiples of four wide."""
     height, width = convolved.shape
-    rows, columns, ky, kx = kernels.shape
+    columns, ky, kx = kernels.shape
     for y in range(height):
-        row = min(y // cell, rows - 1)
         for left in range(0, width, cell):
-            kernel = kernels[row, min(left // cell, columns - 1)]
+            kernel = kernels[min(left // cell, columns - 1)]
             total = convolved[y, left : left + cell]
             n = total.size
             for m in range(ky):

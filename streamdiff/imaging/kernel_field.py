@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
+from streamdiff.imaging.strips import in_strips
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import field_terms
 
 # Nodes for each order of a polynomial that cubic splines do not follow exactly.
 _CUBIC, _NODES = 3, 6
+# Rows that are multiplied together: they fit the cache.
+_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,14 +63,25 @@ class Nodes:
         shares: NDArray[np.float64] = splines(np.clip(positions, nodes[0], nodes[-1]))
         return shares
 
-    def spread_over(
-        self, values: NDArray[np.float64], shape: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Return values at the nodes, shape (gy, gx), as an image (ny, nx)."""
-        rows, columns = (self.along(axis, np.arange(shape[axis])) for axis in (0, 1))
-        left = (rows @ values).astype(np.float32)
-        image: NDArray[np.float32] = left @ columns.T.astype(np.float32)
-        return image
+    def multiply(self, plane: NDArray[np.float32], values: NDArray[np.float64]) -> None:
+        """Multiply an image, in place, by what has these values at the nodes.
+
+        Parameters
+        ----------
+        plane : ndarray of float32, shape (ny, nx)
+        values : ndarray of float64, shape (gy, gx)
+        """
+        rows, columns = (
+            self.along(axis, np.arange(n)) for axis, n in enumerate(plane.shape)
+        )
+        left, right = (rows @ values).astype(np.float32), columns.T.astype(np.float32)
+
+        def multiply(strip: slice) -> None:
+            for number in range(strip.start, strip.stop):
+                part = slice(number * _ROWS, (number + 1) * _ROWS)
+                plane[part] *= left[part] @ right
+
+        in_strips(multiply, -(-len(plane) // _ROWS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -38,16 +38,18 @@ def propagate_variance(
     """
     squares = np.square(kernels)
     power = squares.sum(axis=(1, 2), keepdims=True)
-    growth = nodes.spread_over(power.reshape(nodes.shape), variance.shape)
     shapes = trimmed(squares / power, squares / power, _CUT)
     shapes /= shapes.sum(axis=(1, 2), keepdims=True)
     if shapes[0].size <= _COMPACT:
         cells = _in_cells(shapes, nodes, variance.shape)
-        growth *= convolve_compact(variance, cells, border="mirror")
+        propagated = convolve_compact(variance, cells, border="mirror")
     else:
         field = KernelField.of(shapes, nodes, tolerance=_TOLERANCE)
-        growth *= convolve_field(variance, field, border="mirror", tolerance=_TOLERANCE)
-    return growth
+        propagated = convolve_field(
+            variance, field, border="mirror", tolerance=_TOLERANCE
+        )
+    nodes.multiply(propagated, power.reshape(nodes.shape))
+    return propagated
 
 
 def propagate_matching(

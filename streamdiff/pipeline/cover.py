@@ -112,6 +112,7 @@ class TemplateCover:
             if coadd is None or number is None:
                 continue
             yield self._part(coadd.exposure, science, template_id, number)
+            del coadd  # before the next one is loaded
 
     def _part(
         self, patch: Exposure, science: Exposure, template_id: TemplateId, version: int

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.fft
 
 from streamdiff.imaging.compact import CELL, convolve_compact
 from streamdiff.imaging.convolve import convolve
@@ -42,6 +43,14 @@ def test_last_kernel_serves_the_rest():
     compact = convolve_compact(plane, kernels)
     expected = convolve(plane, kernels[0, 1])[:, 2 * CELL :]
     assert np.abs(compact[:, 2 * CELL :] - expected).max() < 1e-4
+
+
+def test_threads_do_not_change_a_bit():
+    plane, kernels = random_plane((3 * CELL, 200)), random_kernels((2, 2, 5, 3))
+    alone = convolve_compact(plane, kernels, border="mirror")
+    with scipy.fft.set_workers(2):
+        together = convolve_compact(plane, kernels, border="mirror")
+    np.testing.assert_array_equal(alone, together)
 
 
 def test_even_kernels_are_refused():
