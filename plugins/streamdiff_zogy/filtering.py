@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.blocks import Blocks
+from streamdiff.imaging.strips import in_strips
 from streamdiff_zogy.block_filters import NodeFilters, NoiseFilters, Spectrum, shift_of
 from streamdiff_zogy.cell import Cell
 from streamdiff_zogy.filter_field import FilterField
@@ -73,15 +74,19 @@ def filter_pair(
     planes = {name: np.empty(field.image_shape, np.float32) for name in names}
     blocks = _partition(field)
     engine = _Engine(pair=pair, filters=field, blocks=blocks, shift=shift_of(blocks))
-    for window, cell in engine.cells():
-        y, x = (
-            slice(side.start, side.start + size)
-            for side, size in zip(window, engine.blocks.cell, strict=True)
-        )
-        pixels = engine.filtered(window, cell, matched_template=matched_template)
-        for name, plane in planes.items():
-            target = plane[y, x]
-            target[:] = pixels[name][: target.shape[0], : target.shape[1]]
+
+    def fill(regions: slice) -> None:
+        for window, cell in engine.cells(regions):
+            y, x = (
+                slice(side.start, side.start + size)
+                for side, size in zip(window, engine.blocks.cell, strict=True)
+            )
+            pixels = engine.filtered(window, cell, matched_template=matched_template)
+            for name, plane in planes.items():
+                target = plane[y, x]
+                target[:] = pixels[name][: target.shape[0], : target.shape[1]]
+
+    in_strips(fill, -(-blocks.count[0] // _REGION))
     return Filtered(**planes)
 
 
@@ -103,13 +108,18 @@ class _Engine:
     blocks: Blocks
     shift: Spectrum
 
-    def cells(self) -> Iterator[tuple[_Window, Cell]]:
-        """Yield the pixels that a cell depends on, margin included, and the cell."""
+    def cells(self, regions: slice) -> Iterator[tuple[_Window, Cell]]:
+        """Yield the pixels that a cell depends on, margin included, and the cell.
+
+        ``regions`` are rows of squares of cells whose variances share filters.
+        """
         weight_y, weight_x = self.blocks.weights
-        below, noise = self._nodes(0), self._noise(0)
-        for row, along_y in enumerate(weight_y):
+        first = regions.start * _REGION
+        below, noise = self._nodes(first), self._noise(first)
+        for row in range(first, min(regions.stop * _REGION, len(weight_y))):
+            along_y = weight_y[row]
             above = below if self.filters.is_constant else self._nodes(row + 1)
-            if row and row % _REGION == 0 and not self.filters.is_constant:
+            if row > first and row % _REGION == 0 and not self.filters.is_constant:
                 noise = self._noise(row)
             for column, along_x in enumerate(weight_x):
                 yield (

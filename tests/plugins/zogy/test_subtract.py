@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.fft
 from scipy import ndimage
 
 from streamdiff.errors import SubtractionError
@@ -299,6 +300,17 @@ def test_the_same_exposure_gives_the_same_difference():
     first, second = (subtract(science, template) for _ in range(2))
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.score, second.score)
+
+
+@pytest.mark.parametrize("variation", list(Variation))
+def test_threads_do_not_change_a_bit(variation):
+    science, template = pair()
+    alone = subtract(science, template, variation=variation)
+    with scipy.fft.set_workers(3):
+        together = subtract(science, template, variation=variation)
+    for name in ("image", "variance", "mask", "score"):
+        one, other = getattr(alone, name), getattr(together, name)
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e30])
