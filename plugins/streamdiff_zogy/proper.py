@@ -43,7 +43,8 @@ class ProperSubtraction:
     field : FilterField
     calibration : Calibration
     filtered : Filtered
-        On the flux scale of the template.
+        On the flux scale of the template. Planes of the difference are made in
+        place of these.
     """
 
     science: Exposure
@@ -96,23 +97,22 @@ class ProperSubtraction:
             noise=Noise.WHITE,
             covariance_factor=factor,
             score=significance,
-            template_score=self._template_significance,
+            template_score=self._template_significance(),
             matched_template=self._matched(background),
             photometric=self.science.photometric and self.template.photometric,
             metrics={**self.calibration.metrics, **self._metrics(background)},
         )
 
-    @property
     def _template_significance(self) -> NDArray[np.float32]:
-        """Return the significance of what was subtracted, 0 where none is known."""
-        variance = self.filtered.score_variance
-        known = variance > 0
-        known &= ~self._unscored
-        significance = np.zeros_like(variance)
-        np.sqrt(variance, out=significance, where=known)
-        np.divide(
-            self.filtered.template_score, significance, out=significance, where=known
-        )
+        """Return the significance of what was subtracted, 0 where none is known.
+
+        It is made in place of the score and its variance, which are needed no more.
+        """
+        significance, noise = self.filtered.template_score, self.filtered.score_variance
+        unknown = self._unscored | ~(noise > 0)
+        np.sqrt(noise, out=noise, where=~unknown)
+        np.divide(significance, noise, out=significance, where=~unknown)
+        np.copyto(significance, 0, where=unknown)
         return significance
 
     def _matched(self, background: NDArray[np.float64]) -> NDArray[np.float32] | None:

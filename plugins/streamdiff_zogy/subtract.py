@@ -115,7 +115,6 @@ class ZogySubtractor:
         except TooFewStarsError as err:
             return Skip(Reason.INSUFFICIENT_KERNEL_SOURCES, f"{science.id}: {err}")
         field = self._field(science, template, holes, calibration)
-        pair = PixelPair.of(science, template, holes, field.reach)
         apply = filter_pair if self.domain == Domain.FOURIER else filter_stamps
         subtraction = ProperSubtraction(
             science=science,
@@ -123,7 +122,11 @@ class ZogySubtractor:
             holes=holes,
             field=field,
             calibration=calibration,
-            filtered=apply(pair, field, matched_template=self.matched_template),
+            filtered=apply(
+                PixelPair.of(science, template, holes, field.reach),
+                field,
+                matched_template=self.matched_template,
+            ),
         )
         order = self.background_order if self.subtract_background else None
         return subtraction.difference(background_order=order)
