@@ -1,5 +1,6 @@
 """One worker process: both ends of its pipe."""
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -40,7 +41,9 @@ _THREADS = (
     "NUMBA_NUM_THREADS",
 )
 # The C library keeps the memory of planes for the next ones: to give it back, and get
-# it again page by page, takes a sixth of the time of a visit of 4096 px.
+# it again page by page, takes a sixth of the time of a visit of 4096 px. A process that
+# has waited for so long may take that time.
+IDLE_S = 10.0
 _MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 35)}
 _EXIT_WAIT_S = 5.0
 _NOTE_BYTES = 256
@@ -256,13 +259,32 @@ def _serve(
     with scipy.fft.set_workers(threads):
         while True:
             try:
-                received = pipe.recv()
+                received = next_of(pipe)
             except EOFError:
                 return
             if isinstance(received, PreloadHint):
                 preload(handler, received)
             else:
                 _answer(pipe, perform(handler, received))
+
+
+def next_of(pipe: Connection) -> Any:  # noqa: ANN401 - what the parent sends
+    """Return what comes next; a process that waits long for it needs no memory.
+
+    Raises
+    ------
+    EOFError
+        If the parent has closed its end.
+    """
+    if not pipe.poll(IDLE_S):
+        give_back_memory()
+    return pipe.recv()
+
+
+def give_back_memory() -> None:
+    """Give back what the C library keeps for the next visit, where it can."""
+    with suppress(AttributeError):  # another library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _answer(pipe: Connection, result: Result) -> None:
