@@ -6,7 +6,7 @@ from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, signal
+from scipy import ndimage, signal
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
@@ -14,6 +14,7 @@ from streamdiff.imaging.noise import typical_variance
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 from streamdiff.model.field import field_terms
 from streamdiff.model.psf import nearest_pixel
+from streamdiff_al.separable import Separable
 
 # Weights must not know the noise of the very pixel that they weigh: a Poisson
 # variance of a low pixel is low, and the fit would follow it. A mean over 5 x 5 px
@@ -193,8 +194,8 @@ class Cutter:
     usable : ndarray of bool, shape (ny, nx)
         Whether a pixel can be fitted.
     basis : ndarray of float64, shape (n_basis, size, size)
-    spectra : ndarray of complex128, shape (n_basis, b, b // 2 + 1)
-        Of the basis, for blocks of side b.
+    convolver : Separable
+        Of the basis.
     half : int
         Half the side of the fitted square.
     order : int
@@ -205,7 +206,7 @@ class Cutter:
     source: Pixels
     usable: NDArray[np.bool_]
     basis: NDArray[np.float64]
-    spectra: NDArray[np.complex128]
+    convolver: Separable
     half: int
     order: int
 
@@ -222,21 +223,21 @@ class Cutter:
         """Return the cutter of a pair of images."""
         spoilt = dilate_by_disc(~source.usable & ~source.saturated, _FROM_INTERPOLATED)
         spoilt |= dilate_by_disc(source.saturated, _FROM_SATURATED * basis.shape[-1])
-        block = fft.next_fast_len(2 * half + basis.shape[-1], real=True)
         return cls(
             target=target,
             source=source,
             usable=target.usable & ~spoilt,
             basis=basis,
-            spectra=fft.rfft2(basis, s=(block, block)),
+            convolver=Separable.of(basis, 2 * half + 1),
             half=half,
             order=order,
         )
 
     def restricted(self, kept: Sequence[int]) -> "Cutter":
         """Return the cutter for some kernels of the basis."""
-        rows = list(kept)
-        return replace(self, basis=self.basis[rows], spectra=self.spectra[rows])
+        basis = self.basis[list(kept)]
+        convolver = Separable.of(basis, 2 * self.half + 1)
+        return replace(self, basis=basis, convolver=convolver)
 
     @property
     def reach(self) -> int:
@@ -254,7 +255,7 @@ class Cutter:
         return Cutout(
             terms=field_terms(columns, rows, self.order, self.usable.shape),
             target=self._target(self.target.image, inner),
-            convolved=self._convolve(self.source.image[outer].astype(float)),
+            convolved=self.convolver.convolve(self.source.image[outer].astype(float)),
             target_variance=_smoothed(self._target(self.target.variance, inner)),
             source_variance=_smoothed(self.source.variance[outer].astype(float)),
             usable=self.usable[inner],
@@ -264,16 +265,6 @@ class Cutter:
         self, plane: NDArray[np.float32], inner: tuple[slice, slice]
     ) -> NDArray[np.float64]:
         return fill_unusable(plane[inner], ~self.target.usable[inner]).astype(float)
-
-    def _convolve(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Blocks as large as the pixels: what wraps around falls outside them.
-        first, side = self.basis.shape[-1] - 1, 2 * self.half + 1
-        valid = slice(first, first + side)
-        size = (self.spectra.shape[-2],) * 2
-        convolved: NDArray[np.float64] = fft.irfft2(
-            self.spectra * fft.rfft2(pixels, s=size), s=size
-        )
-        return convolved[:, valid, valid]
 
 
 def _smoothed(variance: NDArray[np.float64]) -> NDArray[np.float64]:
