@@ -15,7 +15,7 @@ from scipy.signal import fftconvolve
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.cutout import Cutout
-from streamdiff_al.local_terms import as_planes, expanded, times_planes
+from streamdiff_al.local_terms import as_planes, expanded, planes_within
 from streamdiff_al.normal_equations import NormalEquations
 
 # Many terms cost the square of their number: beyond this order they are summed as
@@ -106,27 +106,29 @@ class SpatialModel:
             Of target - convolved.
         """
         weight = np.where(cutout.usable, 1 / variance, 0)
+        root = np.sqrt(weight)
         small = len(cutout.usable) <= _SMALL_PART * min(self.image_shape)
+        terms = cutout.terms[: self._n_terms]
+        background = cutout.terms[: self._n_background] * root
         if self.kernel_order > _EXACT_ORDER and small:
-            background = cutout.terms[: self._n_background]
-            rows = np.concatenate(
-                [times_planes(cutout), background.reshape(self._n_background, -1)]
-            )
-            planes = as_planes(cutout.terms[: self._n_terms])
+            within = planes_within(len(root)) * root
+            rows = _design(cutout.convolved, within, background, n_first=len(within))
+            planes = as_planes(terms)
         else:
-            rows, planes = self._design(cutout), None
-        root = np.sqrt(weight).ravel()
-        weighted, target = rows * root, cutout.target.ravel() * root
-        terms = cutout.terms[: self._n_terms].reshape(self._n_terms, -1)
-        own_noise = (weight * cutout.own_source_variance).ravel()
+            first = self._n_first
+            rows = _design(cutout.convolved, terms * root, background, n_first=first)
+            planes = None
+        target = (cutout.target * root).ravel()
+        own_noise = weight * cutout.own_source_variance
+        powers = (terms * own_noise).reshape(len(terms), -1)
         return Sums(
             # of a matrix and its own transpose BLAS makes but one half
-            matrix=weighted @ weighted.T,
-            vector=weighted @ target,
+            matrix=rows @ rows.T,
+            vector=rows @ target,
             planes=planes,
             square=float(target @ target),
             target_noise=float((weight * cutout.target_variance).sum()),
-            power=(terms * own_noise) @ terms.T,
+            power=powers @ terms.reshape(len(terms), -1).T,
             n_pixels=int(cutout.usable.sum()),
         )
 
@@ -174,7 +176,12 @@ class SpatialModel:
             What the image to be convolved, and its noise, is convolved with.
         """
         weight = np.where(cutout.usable, 1 / variance, 0)
-        weighted = self._design(cutout).reshape(-1, *weight.shape) * weight
+        weighted = _design(
+            cutout.convolved,
+            cutout.terms[: self._n_terms] * weight,
+            cutout.terms[: self._n_background] * weight,
+            n_first=self._n_first,
+        ).reshape(-1, *weight.shape)
         spread = fftconvolve(weighted, kernel[np.newaxis, ::-1, ::-1], axes=(1, 2))
         of_target = _power(weighted, cutout.target_variance)
         return of_target + _power(spread, cutout.source_variance)
@@ -183,18 +190,23 @@ class SpatialModel:
         self, parameters: NDArray[np.float64], cutout: Cutout
     ) -> NDArray[np.float64]:
         """Return the fit to the target of a candidate; shape (m, m)."""
-        coefficients = self._coefficients(parameters)
-        weights = np.tensordot(coefficients, cutout.terms[: self._n_terms], 1)
-        background = self.background(parameters)
-        image: NDArray[np.float64] = np.einsum("bij,bij->ij", weights, cutout.convolved)
-        return image + np.tensordot(background, cutout.terms[: len(background)], 1)
+        shape, background = cutout.usable.shape, self.background(parameters)
+        convolved = cutout.convolved.reshape(self.n_basis, -1)
+        by_term = self._coefficients(parameters).T @ convolved
+        n_terms = max(len(by_term), len(background))
+        images = np.zeros((n_terms, convolved.shape[1]))
+        images[: len(by_term)] = by_term
+        images[: len(background)] += background[:, np.newaxis]
+        terms = cutout.terms[:n_terms].reshape(n_terms, -1)
+        image: NDArray[np.float64] = np.einsum("tp,tp->p", terms, images)
+        return image.reshape(shape)
 
     def _of_planes(
         self, sums: Sequence[Sums]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return matrix and vector of candidates whose sums are those of planes."""
         matrix, vector = expanded(
-            np.array([own.matrix for own in sums]),
+            [own.matrix for own in sums],
             np.array([own.vector for own in sums]),
             np.array([own.planes for own in sums]),
             self.n_basis,
@@ -202,19 +214,6 @@ class SpatialModel:
         n_kernel = self.n_basis * self._n_terms
         kept = np.r_[self._varied, n_kernel : n_kernel + self._n_background]
         return matrix[np.ix_(kept, kept)], vector[kept]
-
-    def _design(self, cutout: Cutout) -> NDArray[np.float64]:
-        """Return what a unit of each parameter adds to each pixel; (p, m * m)."""
-        terms = cutout.terms.reshape(len(cutout.terms), -1)
-        convolved = cutout.convolved.reshape(self.n_basis, -1)
-        varying = convolved[1:, np.newaxis] * terms[: self._n_terms]
-        return np.concatenate(
-            [
-                convolved[:1] * terms[: self._n_first],
-                varying.reshape(-1, convolved.shape[1]),
-                terms[: self._n_background],
-            ]
-        )
 
     def expand(
         self, forms: NDArray[np.float64], power: NDArray[np.float64]
@@ -330,6 +329,32 @@ def level(
 ) -> NDArray[np.float64]:
     """Return the same variance for all pixels, the median of the usable ones."""
     return np.full_like(variance, np.median(variance[usable]))
+
+
+def _design(
+    convolved: NDArray[np.float64],
+    terms: NDArray[np.float64],
+    background: NDArray[np.float64],
+    *,
+    n_first: int,
+) -> NDArray[np.float64]:
+    """Return what a unit of each parameter adds to each pixel; (p, m * m).
+
+    Parameters
+    ----------
+    convolved : ndarray of float64, shape (n_basis, m, m)
+    terms, background : ndarray of float64, shape (n, m, m)
+        What the coefficients of kernel and background are multiplied by.
+    n_first : int
+        So many of the terms has the first kernel of the basis.
+    """
+    n_kernel = n_first + (len(convolved) - 1) * len(terms)
+    rows = np.empty((n_kernel + len(background), *convolved.shape[1:]))
+    np.multiply(convolved[0], terms[:n_first], out=rows[:n_first])
+    varying = rows[n_first:n_kernel].reshape(-1, *terms.shape)
+    np.multiply(convolved[1:, np.newaxis], terms, out=varying)
+    rows[n_kernel:] = background
+    return rows.reshape(len(rows), -1)
 
 
 def _power(

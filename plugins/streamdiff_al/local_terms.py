@@ -4,23 +4,20 @@ The products of all pixels are then sums over three planes for each basis kernel
 whatever the order. Terms are planes but for (side of the square / image)^2.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff_al.cutout import Cutout
 
-
-def times_planes(cutout: Cutout) -> NDArray[np.float64]:
-    """Return the convolved images times 1, x and y from the middle; (3 n, m * m)."""
-    side = len(cutout.usable)
-    steps = np.arange(side) - side // 2.0
-    planes = np.array([np.ones((side, side)), *np.meshgrid(steps, steps)])
-    products: NDArray[np.float64] = cutout.convolved[:, np.newaxis] * planes
-    return products.reshape(-1, side * side)
+def planes_within(side: int) -> NDArray[np.float64]:
+    """Return 1, and x and y from the middle of a square; shape (3, side, side)."""
+    y, x = np.indices((side, side)) - side // 2
+    return np.array([np.ones((side, side)), x, y])
 
 
 def expanded(
-    matrices: NDArray[np.float64],
+    matrices: Sequence[NDArray[np.float64]],
     vectors: NDArray[np.float64],
     planes: NDArray[np.float64],
     n_basis: int,
@@ -29,9 +26,9 @@ def expanded(
 
     Parameters
     ----------
-    matrices : ndarray of float64, shape (n, q, q)
-        Of each candidate; of q rows the first 3 n_basis are those of `times_planes`,
-        the others are the same for all candidates.
+    matrices : sequence of ndarray of float64, shape (q, q)
+        Of each candidate; of q rows the first 3 n_basis are those of the kernels times
+        each plane, the others are the same for all candidates.
     vectors : ndarray of float64, shape (n, q)
     planes : ndarray of float64, shape (n, n_terms, 3)
         See `as_planes`.
@@ -45,25 +42,47 @@ def expanded(
     """
     n, n_terms, _ = planes.shape
     first, n_kernel = 3 * n_basis, n_basis * n_terms
-    turned = planes.swapaxes(1, 2)
-    pairs = (
-        turned[:, :, np.newaxis, :, np.newaxis] * turned[:, np.newaxis, :, np.newaxis]
-    )
-    squares = matrices[:, :first, :first].reshape(n, n_basis, 3, n_basis, 3)
-    of_kernel = squares.transpose(1, 3, 0, 2, 4).reshape(-1, 9 * n)
-    of_kernel = of_kernel @ pairs.reshape(9 * n, -1)
-    by_term = of_kernel.reshape(n_basis, n_basis, n_terms, n_terms).swapaxes(1, 2)
-    mixed = matrices[:, :first, first:].reshape(n, n_basis, 3, -1)
+    rest = np.array([matrix[:, first:] for matrix in matrices])
+    mixed = rest[:, :first].reshape(n, n_basis, 3, -1)
     beside = np.einsum("ntp,nbpg->btg", planes, mixed, optimize=True)
     own = np.einsum(
         "ntp,nbp->bt", planes, vectors[:, :first].reshape(n, n_basis, 3), optimize=True
     )
-    matrix = np.empty((n_kernel + matrices.shape[1] - first,) * 2)
-    matrix[:n_kernel, :n_kernel] = by_term.reshape(n_kernel, -1)
+    matrix = np.empty((n_kernel + rest.shape[2],) * 2)
+    matrix[:n_kernel, :n_kernel] = _of_kernel(matrices, planes, n_basis)
     matrix[:n_kernel, n_kernel:] = beside.reshape(n_kernel, -1)
     matrix[n_kernel:, :n_kernel] = matrix[:n_kernel, n_kernel:].T
-    matrix[n_kernel:, n_kernel:] = matrices[:, first:, first:].sum(axis=0)
+    matrix[n_kernel:, n_kernel:] = rest[:, first:].sum(axis=0)
     return matrix, np.concatenate([own.ravel(), vectors[:, first:].sum(axis=0)])
+
+
+def _of_kernel(
+    matrices: Sequence[NDArray[np.float64]],
+    planes: NDArray[np.float64],
+    n_basis: int,
+) -> NDArray[np.float64]:
+    """Return the part of the matrix that is the kernel's.
+
+    Its sums are those of products: of two kernels, two planes, two terms. In each pair
+    the order does not matter, and each is summed once.
+    """
+    n, n_terms, _ = planes.shape
+    (kernel, other), (plane, beside), (term, after) = (
+        np.triu_indices(size) for size in (n_basis, 3, n_terms)
+    )
+    rows, columns = 3 * kernel + plane[:, np.newaxis], 3 * other + beside[:, np.newaxis]
+    products = np.array([matrix[rows, columns] for matrix in matrices])
+    turned = planes.swapaxes(1, 2)
+    weights = turned[:, plane][..., term] * turned[:, beside][..., after]
+    swapped = turned[:, beside][..., term] * turned[:, plane][..., after]
+    weights += np.where(plane != beside, 1, 0)[:, np.newaxis] * swapped
+    sums = products.reshape(6 * n, -1).T @ weights.reshape(6 * n, -1)
+    numbers = [np.zeros((size, size), int) for size in (n_basis, n_terms)]
+    for number, pair in zip(numbers, ((kernel, other), (term, after)), strict=True):
+        number[pair] = number[pair[::-1]] = np.arange(len(pair[0]))
+    of_pairs = sums[numbers[0][:, np.newaxis, :, np.newaxis], numbers[1][:, np.newaxis]]
+    side = n_basis * n_terms
+    return of_pairs.reshape(side, side)
 
 
 def as_planes(terms: NDArray[np.float64]) -> NDArray[np.float64]:
