@@ -1,19 +1,19 @@
 """The pixels around a kernel candidate, convolved with every basis kernel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import ceil, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, signal
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import dilate_by_disc, fill_unusable
 from streamdiff.imaging.noise import typical_variance
+from streamdiff.imaging.stamps import nearest_pixels
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 from streamdiff.model.field import field_terms
-from streamdiff.model.psf import nearest_pixel
 from streamdiff_al.separable import Separable
 
 # Weights must not know the noise of the very pixel that they weigh: a Poisson
@@ -30,6 +30,8 @@ _FROM_INTERPOLATED, _FROM_SATURATED = 2.0, 0.25
 # exceeds the typical noise so many times is no measurement, and a hundred pixels of
 # it would drown their surroundings.
 _ABSURD_SIGMA, _ABSURD_VARIANCE = 1e9, 1e7
+# Convolved candidates of 2 MB leave some of the cache to what is made of them.
+_VALUES_AT_ONCE = 2**18
 # So many pixels along each axis tell the typical noise.
 _SAMPLES = 512
 
@@ -118,6 +120,8 @@ def _keep_measured(
 class Cutout:
     """What the fit needs to know of one candidate; m is the odd side of its square.
 
+    Candidates may be stacked: every array has one more axis then, the first.
+
     Attributes
     ----------
     terms : ndarray of float64, shape (n_terms, m, m)
@@ -141,11 +145,24 @@ class Cutout:
     usable: NDArray[np.bool_]
 
     @property
-    def is_complete(self) -> bool:
-        """Return whether the core, and enough of the wings, can be used."""
-        middle = self.usable.shape[0] // 2
-        core = self.usable[middle - 2 : middle + 3, middle - 2 : middle + 3]
-        return bool(core.all() and self.usable.mean() >= _MIN_USABLE)
+    def side(self) -> int:
+        """Return the side m of the square."""
+        return int(self.usable.shape[-1])
+
+    @property
+    def is_complete(self) -> NDArray[np.bool_]:
+        """Return whether the core, and enough of the wings, can be used; shape ()."""
+        core = slice(self.side // 2 - 2, self.side // 2 + 3)
+        enough = self.usable.mean(axis=(-2, -1)) >= _MIN_USABLE
+        complete: NDArray[np.bool_] = (
+            self.usable[..., core, core].all(axis=(-2, -1)) & enough
+        )
+        return complete
+
+    def take(self, rows: ArrayLike) -> "Cutout":
+        """Return the candidates of a stack that an index names."""
+        rows = np.asarray(rows)
+        return Cutout(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def mixed(self, mixes: NDArray[np.float64]) -> "Cutout":
         """Return the cutout for combinations of the basis kernels.
@@ -159,8 +176,8 @@ class Cutout:
     @property
     def centre_terms(self) -> NDArray[np.float64]:
         """Return the terms at the candidate; shape (n_terms,)."""
-        middle = self.usable.shape[0] // 2
-        return self.terms[:, middle, middle]
+        middle = self.side // 2
+        return self.terms[..., middle, middle]
 
     def variance(self, kernel: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Return the variance of target - convolved; shape (m, m).
@@ -179,8 +196,8 @@ class Cutout:
     @property
     def own_source_variance(self) -> NDArray[np.float64]:
         """Return ``source_variance`` without its margin; shape (m, m)."""
-        margin = (self.source_variance.shape[0] - self.usable.shape[0]) // 2
-        return self.source_variance[margin:-margin, margin:-margin]
+        margin = (self.source_variance.shape[-1] - self.side) // 2
+        return self.source_variance[..., margin:-margin, margin:-margin]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -244,16 +261,26 @@ class Cutter:
         """Return how far from a candidate the pixels lie that it needs."""
         return int(self.half + self.basis.shape[-1] // 2 + 1)
 
-    def cut(self, x: float, y: float) -> Cutout:
-        """Return the pixels around a position at least ``reach`` from the border."""
-        column, row = nearest_pixel(x, y)
+    @property
+    def at_once(self) -> int:
+        """Return how many candidates fit into the cache together."""
+        return max(_VALUES_AT_ONCE // (len(self.basis) * (2 * self.half + 1) ** 2), 1)
+
+    def cut(self, x: ArrayLike, y: ArrayLike) -> Cutout:
+        """Return the pixels around a position, or a stack of those around several.
+
+        Parameters
+        ----------
+        x, y : array_like of float, shape () or (n,)
+            At least ``reach`` from the border [pixel].
+        """
         inner, outer = (
-            np.s_[row - half : row + half + 1, column - half : column + half + 1]
+            _around(x, y, half)
             for half in (self.half, self.half + self.basis.shape[-1] // 2)
         )
-        rows, columns = np.mgrid[inner]
+        terms = field_terms(inner[1], inner[0], self.order, self.usable.shape)
         return Cutout(
-            terms=field_terms(columns, rows, self.order, self.usable.shape),
+            terms=np.moveaxis(terms, 0, -3),
             target=self._target(self.target.image, inner),
             convolved=self.convolver.convolve(self.source.image[outer].astype(float)),
             target_variance=_smoothed(self._target(self.target.variance, inner)),
@@ -262,13 +289,28 @@ class Cutter:
         )
 
     def _target(
-        self, plane: NDArray[np.float32], inner: tuple[slice, slice]
+        self, plane: NDArray[np.float32], inner: tuple[NDArray[np.intp], ...]
     ) -> NDArray[np.float64]:
-        return fill_unusable(plane[inner], ~self.target.usable[inner]).astype(float)
+        values, unusable = plane[inner], ~self.target.usable[inner]
+        stack = values.reshape(-1, *values.shape[-2:])
+        for stamp, gaps in zip(stack, unusable.reshape(stack.shape), strict=True):
+            if gaps.any():
+                stamp[:] = fill_unusable(stamp, gaps)
+        return values.astype(float)
+
+
+def _around(
+    x: ArrayLike, y: ArrayLike, half: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of squares; shapes (..., m, 1) and (..., 1, m)."""
+    column, row = nearest_pixels(x, y)
+    steps = np.arange(-half, half + 1)
+    rows = row[..., np.newaxis, np.newaxis] + steps[:, np.newaxis]
+    return rows, column[..., np.newaxis, np.newaxis] + steps
 
 
 def _smoothed(variance: NDArray[np.float64]) -> NDArray[np.float64]:
     smoothed: NDArray[np.float64] = ndimage.uniform_filter(
-        variance, _SMOOTHING, mode="nearest"
+        variance, _SMOOTHING, mode="nearest", axes=(-2, -1)
     )
     return smoothed

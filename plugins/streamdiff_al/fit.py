@@ -27,25 +27,27 @@ _EXACT_ORDER, _SMALL_PART = 1, 0.1
 class Sums:
     """What one candidate adds to the normal equations; q rows of its design.
 
+    Candidates may be stacked: every array has one more axis then, the first.
+
     Attributes
     ----------
     matrix : ndarray of float64, shape (q, q)
     vector : ndarray of float64, shape (q,)
     planes : ndarray of float64, shape (n_terms, 3), or None
         The terms of the kernel, if the rows are planes; else they are parameters.
-    square, target_noise : float
+    square, target_noise : ndarray of float64, shape ()
     power : ndarray of float64, shape (n_terms, n_terms)
         Products of the terms, weighted with the variance of what is convolved.
-    n_pixels : int
+    n_pixels : ndarray of int, shape ()
     """
 
     matrix: NDArray[np.float64]
     vector: NDArray[np.float64]
     planes: NDArray[np.float64] | None
-    square: float
-    target_noise: float
+    square: NDArray[np.float64]
+    target_noise: NDArray[np.float64]
     power: NDArray[np.float64]
-    n_pixels: int
+    n_pixels: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ class SpatialModel:
         return self.summed([self.sums(*part) for part in parts], overlaps)
 
     def sums(self, cutout: Cutout, variance: NDArray[np.float64]) -> Sums:
-        """Return what a candidate adds to the normal equations.
+        """Return what a candidate, or each of a stack, adds to the normal equations.
 
         Parameters
         ----------
@@ -106,30 +108,50 @@ class SpatialModel:
             Of target - convolved.
         """
         weight = np.where(cutout.usable, 1 / variance, 0)
-        root = np.sqrt(weight)
-        small = len(cutout.usable) <= _SMALL_PART * min(self.image_shape)
-        terms = cutout.terms[: self._n_terms]
-        background = cutout.terms[: self._n_background] * root
+        root = np.sqrt(weight)[..., np.newaxis, :, :]
+        small = cutout.side <= _SMALL_PART * min(self.image_shape)
+        terms = cutout.terms[..., : self._n_terms, :, :]
+        background = cutout.terms[..., : self._n_background, :, :] * root
         if self.kernel_order > _EXACT_ORDER and small:
-            within = planes_within(len(root)) * root
-            rows = _design(cutout.convolved, within, background, n_first=len(within))
-            planes = as_planes(terms)
+            within = planes_within(cutout.side) * root
+            rows, planes = (
+                _design(cutout.convolved, within, background, 3),
+                as_planes(terms),
+            )
         else:
-            first = self._n_first
-            rows = _design(cutout.convolved, terms * root, background, n_first=first)
+            rows = _design(cutout.convolved, terms * root, background, self._n_first)
             planes = None
-        target = (cutout.target * root).ravel()
+        target = _flat(cutout.target * root[..., 0, :, :])
         own_noise = weight * cutout.own_source_variance
-        powers = (terms * own_noise).reshape(len(terms), -1)
+        powers = terms * own_noise[..., np.newaxis, :, :]
         return Sums(
             # of a matrix and its own transpose BLAS makes but one half
-            matrix=rows @ rows.T,
-            vector=rows @ target,
+            matrix=rows @ rows.swapaxes(-1, -2),
+            vector=(rows @ target[..., np.newaxis])[..., 0],
             planes=planes,
-            square=float(target @ target),
-            target_noise=float((weight * cutout.target_variance).sum()),
-            power=powers @ terms.reshape(len(terms), -1).T,
-            n_pixels=int(cutout.usable.sum()),
+            square=np.square(target).sum(axis=-1),
+            target_noise=(weight * cutout.target_variance).sum(axis=(-2, -1)),
+            power=_flat(powers) @ _flat(terms).swapaxes(-1, -2),
+            n_pixels=cutout.usable.sum(axis=(-2, -1)),
+        )
+
+    def each(self, sums: Sums, overlaps: NDArray[np.float64]) -> NormalEquations:
+        """Return the normal equations of each of a stack of candidates, or of one.
+
+        Parameters
+        ----------
+        sums : Sums
+            Of this model, whose rows are parameters.
+        overlaps : ndarray of float64, shape (n_basis, n_basis)
+            Sums of products of basis kernels.
+        """
+        return NormalEquations(
+            matrix=sums.matrix,
+            noise=self._noise(overlaps, sums.power),
+            vector=sums.vector,
+            square=sums.square,
+            target_noise=sums.target_noise,
+            n_pixels=sums.n_pixels,
         )
 
     def summed(
@@ -152,11 +174,11 @@ class SpatialModel:
         power = np.sum([own.power for own in sums], axis=0)
         return NormalEquations(
             matrix=matrix,
-            noise=np.pad(self.expand(overlaps, power), (0, self._n_background)),
+            noise=self._noise(overlaps, power),
             vector=vector,
-            square=sum(own.square for own in sums),
-            target_noise=sum(own.target_noise for own in sums),
-            n_pixels=sum(own.n_pixels for own in sums),
+            square=np.sum([own.square for own in sums], axis=0),
+            target_noise=np.sum([own.target_noise for own in sums], axis=0),
+            n_pixels=np.sum([own.n_pixels for own in sums], axis=0),
         )
 
     def noise_of_vector(
@@ -176,11 +198,12 @@ class SpatialModel:
             What the image to be convolved, and its noise, is convolved with.
         """
         weight = np.where(cutout.usable, 1 / variance, 0)
+        terms, n_background = cutout.terms * weight, self._n_background
         weighted = _design(
             cutout.convolved,
-            cutout.terms[: self._n_terms] * weight,
-            cutout.terms[: self._n_background] * weight,
-            n_first=self._n_first,
+            terms[: self._n_terms],
+            terms[:n_background],
+            self._n_first,
         ).reshape(-1, *weight.shape)
         spread = fftconvolve(weighted, kernel[np.newaxis, ::-1, ::-1], axes=(1, 2))
         of_target = _power(weighted, cutout.target_variance)
@@ -189,17 +212,13 @@ class SpatialModel:
     def predict(
         self, parameters: NDArray[np.float64], cutout: Cutout
     ) -> NDArray[np.float64]:
-        """Return the fit to the target of a candidate; shape (m, m)."""
-        shape, background = cutout.usable.shape, self.background(parameters)
-        convolved = cutout.convolved.reshape(self.n_basis, -1)
-        by_term = self._coefficients(parameters).T @ convolved
-        n_terms = max(len(by_term), len(background))
-        images = np.zeros((n_terms, convolved.shape[1]))
-        images[: len(by_term)] = by_term
-        images[: len(background)] += background[:, np.newaxis]
-        terms = cutout.terms[:n_terms].reshape(n_terms, -1)
-        image: NDArray[np.float64] = np.einsum("tp,tp->p", terms, images)
-        return image.reshape(shape)
+        """Return the fit to the target of a candidate, or each of a stack; (m, m)."""
+        coefficients = self._coefficients(parameters).swapaxes(-1, -2)
+        images = coefficients @ _flat(cutout.convolved)
+        background = self.background(parameters)[..., np.newaxis]
+        terms = _flat(cutout.terms)
+        fitted = _summed(terms, images) + _summed(terms, background)
+        return fitted.reshape(cutout.target.shape)
 
     def _of_planes(
         self, sums: Sequence[Sums]
@@ -227,8 +246,13 @@ class SpatialModel:
         power : ndarray of float64, shape (n_terms, n_terms)
             Sum over positions of weighted products of the terms.
         """
-        everything = np.asarray(np.kron(forms, power), float)
-        return everything[np.ix_(self._varied, self._varied)]
+        n_coefficients, varied = self.n_basis * self._n_terms, self._varied
+        products = (
+            forms[:, np.newaxis, :, np.newaxis]
+            * power[..., np.newaxis, :, np.newaxis, :]
+        )
+        everything = products.reshape(*power.shape[:-2], n_coefficients, n_coefficients)
+        return everything[..., varied[:, np.newaxis], varied]
 
     def scaled(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the parameters that are a kernel times a scale, and a background.
@@ -275,14 +299,20 @@ class SpatialModel:
 
     def background(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the coefficients of the background of a solution."""
-        return parameters[self._n_kernel :]
+        return parameters[..., self._n_kernel :]
 
     def _coefficients(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        coefficients = np.zeros((self.n_basis, self._n_terms))
-        first, others = np.split(parameters[: self._n_kernel], [self._n_first])
-        coefficients[0, : self._n_first] = first
-        coefficients[1:] = others.reshape(-1, self._n_terms)
-        return coefficients
+        coefficients = np.zeros((*parameters.shape[:-1], self.n_basis * self._n_terms))
+        coefficients[..., self._varied] = parameters[..., : self._n_kernel]
+        return coefficients.reshape(*parameters.shape[:-1], self.n_basis, -1)
+
+    def _noise(
+        self, overlaps: NDArray[np.float64], power: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what noise adds to the normal matrix: nothing to the background's."""
+        noise = np.zeros((*power.shape[:-2], self._n_parameters, self._n_parameters))
+        noise[..., : self._n_kernel, : self._n_kernel] = self.expand(overlaps, power)
+        return noise
 
     @property
     def _n_terms(self) -> int:
@@ -298,7 +328,8 @@ class SpatialModel:
     def _varied(self) -> NDArray[np.intp]:
         """Return which of the coefficients of all terms are parameters."""
         n_coefficients = self.n_basis * self._n_terms
-        return np.delete(np.arange(n_coefficients), slice(self._n_first, self._n_terms))
+        constant = np.arange(self._n_first)
+        return np.concatenate([constant, np.arange(self._n_terms, n_coefficients)])
 
     @property
     def _n_parameters(self) -> int:
@@ -328,14 +359,15 @@ def level(
     variance: NDArray[np.float64], usable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the same variance for all pixels, the median of the usable ones."""
-    return np.full_like(variance, np.median(variance[usable]))
+    known = np.where(usable, variance, np.nan)
+    median = np.nanmedian(known, axis=(-2, -1), keepdims=True)
+    return np.broadcast_to(median, variance.shape)
 
 
 def _design(
     convolved: NDArray[np.float64],
     terms: NDArray[np.float64],
     background: NDArray[np.float64],
-    *,
     n_first: int,
 ) -> NDArray[np.float64]:
     """Return what a unit of each parameter adds to each pixel; (p, m * m).
@@ -348,13 +380,37 @@ def _design(
     n_first : int
         So many of the terms has the first kernel of the basis.
     """
-    n_kernel = n_first + (len(convolved) - 1) * len(terms)
-    rows = np.empty((n_kernel + len(background), *convolved.shape[1:]))
-    np.multiply(convolved[0], terms[:n_first], out=rows[:n_first])
-    varying = rows[n_first:n_kernel].reshape(-1, *terms.shape)
-    np.multiply(convolved[1:, np.newaxis], terms, out=varying)
-    rows[n_kernel:] = background
-    return rows.reshape(len(rows), -1)
+    *stack, n_basis, m, _ = convolved.shape
+    n_terms = terms.shape[-3]
+    n_kernel = n_first + (n_basis - 1) * n_terms
+    rows = np.empty((*stack, n_kernel + background.shape[-3], m, m))
+    np.multiply(
+        convolved[..., :1, :, :],
+        terms[..., :n_first, :, :],
+        out=rows[..., :n_first, :, :],
+    )
+    np.multiply(
+        convolved[..., 1:, np.newaxis, :, :],
+        terms[..., np.newaxis, :, :, :],
+        out=rows[..., n_first:n_kernel, :, :].reshape(*stack, -1, n_terms, m, m),
+    )
+    rows[..., n_kernel:, :, :] = background
+    return _flat(rows)
+
+
+def _flat(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return images with their pixels along one axis; shape (..., m * m)."""
+    return images.reshape(*images.shape[:-2], -1)
+
+
+def _summed(
+    terms: NDArray[np.float64], images: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the sum of the first terms, each times its own image or number."""
+    summed: NDArray[np.float64] = np.einsum(
+        "...tp,...tp->...p", terms[..., : images.shape[-2], :], images
+    )
+    return summed
 
 
 def _power(

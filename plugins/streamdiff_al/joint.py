@@ -100,7 +100,7 @@ class JointFit:
             basis=basis,
             equations=equations,
             parameters=parameters,
-            condition=condition,
+            condition=float(condition),
         )
 
     @property

@@ -93,8 +93,9 @@ def as_planes(terms: NDArray[np.float64]) -> NDArray[np.float64]:
     terms : ndarray of float64, shape (n_terms, m, m)
     """
     middle = terms.shape[-1] // 2
-    along_x, along_y = terms[:, middle], terms[:, :, middle]
-    slopes = (
-        (line[:, middle + 1] - line[:, middle - 1]) / 2 for line in (along_x, along_y)
-    )
-    return np.stack([along_x[:, middle], *slopes], axis=1)
+    along_x, along_y = terms[..., middle, :], terms[..., middle]
+    slopes = [
+        (line[..., middle + 1] - line[..., middle - 1]) / 2
+        for line in (along_x, along_y)
+    ]
+    return np.stack([along_x[..., middle], *slopes], axis=-1)

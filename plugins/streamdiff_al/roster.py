@@ -87,8 +87,8 @@ class Roster:
             If fewer are left than the rules ask for.
         """
         while True:
-            for number in self._active() if promote else ():
-                self._examine(number, CandidateStatus.USED)
+            if promote:
+                self._examine(self._active(), CandidateStatus.USED)
             used = self.having(CandidateStatus.USED)
             if len(used) < self._rules.least:
                 raise TooFewCandidatesError(
@@ -100,8 +100,7 @@ class Roster:
 
     def examine_control(self) -> list[int]:
         """Return the numbers of the candidates that were held back from the fit."""
-        for number in sorted(self._control):
-            self._examine(number, CandidateStatus.CONTROL)
+        self._examine(sorted(self._control), CandidateStatus.CONTROL)
         return self.having(CandidateStatus.CONTROL)
 
     def having(self, status: CandidateStatus) -> list[int]:
@@ -181,21 +180,35 @@ class Roster:
         rejected = {n for n, r in self._records.items() if r.status not in good}
         return choose_active(self._candidates, rejected | self._control, self._rules)
 
-    def _examine(self, number: int, status: CandidateStatus) -> None:
-        """Fit a candidate on its own, if that has not been done."""
-        if number in self._records:
+    def _examine(self, numbers: Sequence[int], status: CandidateStatus) -> None:
+        """Fit candidates each on its own, if that has not been done."""
+        new, at_once = (
+            [n for n in numbers if n not in self._records],
+            self._cutter.at_once,
+        )
+        for start in range(0, len(new), at_once):
+            self._examine_together(new[start : start + at_once], status)
+
+    def _examine_together(
+        self, numbers: Sequence[int], status: CandidateStatus
+    ) -> None:
+        candidates = [self._candidates[number] for number in numbers]
+        cutouts = self._cutter.cut([c.x for c in candidates], [c.y for c in candidates])
+        for number, target in zip(numbers, cutouts.target, strict=True):
+            self._records[number] = _Record(
+                status=CandidateStatus.UNUSABLE, target=target, left=target
+            )
+        complete = np.flatnonzero(cutouts.is_complete)
+        if not complete.size:
             return
-        candidate = self._candidates[number]
-        cutout = self._cutter.cut(candidate.x, candidate.y)
-        record = _Record(status=status, target=cutout.target, left=cutout.target)
-        self._records[number] = record
-        if not cutout.is_complete:
-            record.status = CandidateStatus.UNUSABLE
-            return
-        self._cutouts[number] = cutout
-        record.single = self._fitter.fit(cutout)
-        record.left = record.single.left
-        record.local = self._residual(number, record.left, record.single.variance)
+        if len(complete) < len(numbers):
+            cutouts = cutouts.take(complete)
+        for row, single in enumerate(self._fitter.fit(cutouts)):
+            number = numbers[complete[row]]
+            record = self._records[number]
+            self._cutouts[number] = cutouts.take(row)
+            record.status, record.single, record.left = status, single, single.left
+            record.local = self._residual(number, single.left, single.variance)
 
     def _residual(
         self, number: int, left: NDArray[np.float64], variance: NDArray[np.float64]

@@ -58,20 +58,22 @@ class Separable:
 
         Parameters
         ----------
-        pixels : ndarray of float64, shape (s, s)
+        pixels : ndarray of float64, shape (..., s, s)
 
         Returns
         -------
-        ndarray of float64, shape (n, m, m)
+        ndarray of float64, shape (..., n, m, m)
             With m = s - size + 1.
         """
-        rows = (pixels @ self.across).reshape(len(pixels), len(self.along), -1)
-        products = self.along @ rows.swapaxes(0, 1)
-        start = len(self.owners[0])
-        convolved, more = products[:start], products[start:]
+        rows = pixels @ self.across
+        rows = rows.reshape(*pixels.shape[:-1], len(self.along), -1)
+        products = self.along @ rows.swapaxes(-3, -2)
+        n = len(self.owners[0])
+        # A view would keep all products in memory.
+        convolved, more = products[..., :n, :, :].copy(), products[..., n:, :, :]
         for owners in self.owners[1:]:
-            convolved[owners] += more[: len(owners)]
-            more = more[len(owners) :]
+            convolved[..., owners, :, :] += more[..., : len(owners), :, :]
+            more = more[..., len(owners) :, :, :]
         return convolved
 
 

@@ -1,12 +1,13 @@
-"""The kernel of a single candidate."""
+"""The kernels of single candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff_al.cutout import Cutout
 from streamdiff_al.fit import constant_model, level
+from streamdiff_al.normal_equations import NormalEquations
 from streamdiff_al.regularise import Regularisation
 
 
@@ -42,7 +43,7 @@ class Single:
 
 
 class SingleFitter:
-    """Fits candidates one by one.
+    """Fits candidates each on its own.
 
     Parameters
     ----------
@@ -73,6 +74,8 @@ class SingleFitter:
     ) -> None:
         self.overlaps = np.tensordot(basis, basis, axes=((1, 2), (1, 2)))
         self.expected = expected
+        self._model = constant_model(len(basis), basis.shape[1:])
+        self._scaled = None if expected is None else self._model.scaled(expected)
         self._regularisation = regularisation
         self._constant_weights = constant_weights
         self.roughness = (
@@ -81,30 +84,45 @@ class SingleFitter:
             else regularisation.roughness(basis)
         )
 
-    def fit(self, cutout: Cutout) -> Single:
-        """Return the kernel of a candidate, beside a constant background."""
-        n_basis = len(self.overlaps)
-        model = constant_model(n_basis, cutout.usable.shape)
-        variance = cutout.variance(None)
+    def fit(self, cutouts: Cutout) -> list[Single]:
+        """Return the kernels of a stack of candidates, beside constant backgrounds."""
+        variance = cutouts.variance(None)
         if self._constant_weights:
-            variance = level(variance, cutout.usable)
-        equations = model.equations([cutout], [variance], self.overlaps)
-        if self.expected is not None:
-            equations = equations.expecting(model.scaled(self.expected))
-        weight, strength = float(equations.matrix[0, 0]), 0.0
+            variance = level(variance, cutouts.usable)
+        sums = self._model.sums(cutouts, variance)
+        equations = replace(
+            self._model.each(sums, self.overlaps), expected=self._scaled
+        )
+        strengths = self._strengths(equations)
+        if self._regularisation is not None:
+            penalties = strengths[:, np.newaxis, np.newaxis] * self.roughness
+            equations = equations.penalised(penalties)
+        parameters, conditions = equations.solve()
+        kernels = parameters[:, : len(self.overlaps)]
+        powers = np.einsum("ni,ij,nj->n", kernels, self.overlaps, kernels)
+        left = cutouts.target - self._model.predict(parameters, cutouts)
+        # Smooth as it is, convolution only scales the variance.
+        source_variance = (
+            powers[:, np.newaxis, np.newaxis] * cutouts.own_source_variance
+        )
+        variances = cutouts.target_variance + source_variance
+        return [
+            Single(
+                kernel=kernels[i],
+                condition=float(conditions[i]),
+                strength=float(strengths[i]),
+                weight=float(sums.matrix[i, 0, 0]),
+                left=left[i],
+                variance=variances[i],
+            )
+            for i in range(len(kernels))
+        ]
+
+    def _strengths(self, equations: NormalEquations) -> NDArray[np.float64]:
+        """Return the strengths of the regularisation; shape (n,)."""
+        strengths = np.zeros(len(equations.matrix))
         if self._regularisation is not None:
             padded = np.pad(self.roughness, (0, 1))
-            strength = self._regularisation.choose(equations, padded)
-            equations = equations.penalised(strength * self.roughness)
-        parameters, condition = equations.solve()
-        kernel = parameters[:n_basis]
-        power = float(kernel @ self.overlaps @ kernel)
-        return Single(
-            kernel=kernel,
-            condition=condition,
-            strength=strength,
-            weight=weight,
-            left=cutout.target - model.predict(parameters, cutout),
-            # Smooth as it is, convolution only scales the variance.
-            variance=cutout.target_variance + power * cutout.own_source_variance,
-        )
+            for i in range(len(strengths)):
+                strengths[i] = self._regularisation.choose(equations.take(i), padded)
+        return strengths

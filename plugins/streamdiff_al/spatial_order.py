@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.cutout import Cutout
+from streamdiff_al.fit import constant_model
 
 # A galaxy or a blend asks for a kernel of its own: of so many candidates, the ones to
 # which the order matters most, none has a say.
@@ -62,12 +63,13 @@ class _Forms:
         cutouts: Sequence[Cutout],
         variances: Sequence[NDArray[np.float64]],
     ) -> None:
-        self.n_rows = len(cutouts[0].convolved) + 1
-        self.n_pixels = np.array([int(c.usable.sum()) for c in cutouts])
-        sums = [_sums(c, v) for c, v in zip(cutouts, variances, strict=True)]
-        self._matrices = np.array([matrix for matrix, _, _ in sums])
-        self._vectors = np.array([vector for _, vector, _ in sums])
-        self._squares = np.array([square for _, _, square in sums])
+        model = constant_model(len(cutouts[0].convolved), cutouts[0].usable.shape)
+        sums = [model.sums(c, v) for c, v in zip(cutouts, variances, strict=True)]
+        self.n_rows = len(sums[0].vector)
+        self.n_pixels = np.array([own.n_pixels for own in sums])
+        self._matrices = np.array([own.matrix for own in sums])
+        self._vectors = np.array([own.vector for own in sums])
+        self._squares = np.array([own.square for own in sums])
 
     def chi2(self, terms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the best fit leaves of each candidate; shape (n,).
@@ -89,17 +91,6 @@ class _Forms:
             self._squares - 2 * np.einsum("ci,ci->c", self._vectors, own) + fitted
         )
         return left
-
-
-def _sums(
-    cutout: Cutout, variance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the sums of products over the usable pixels of a candidate."""
-    used = cutout.usable
-    root = 1 / np.sqrt(variance[used])
-    rows = np.vstack([cutout.convolved[:, used], np.ones(root.size)]) * root
-    target = cutout.target[used] * root
-    return rows @ rows.T, rows @ target, float(target @ target)
 
 
 def _solved(

@@ -33,7 +33,7 @@ def field_terms(
 
     Parameters
     ----------
-    x, y : array_like of float, of one shape
+    x, y : array_like of float, of one shape or to be broadcast to it
         Positions [pixel].
     order : int
         Largest total degree.
@@ -43,7 +43,7 @@ def field_terms(
 
     Returns
     -------
-    ndarray of float64, shape (n_field_terms(order), *x.shape)
+    ndarray of float64, shape (n_field_terms(order), *shape)
         Ordered by total degree, then by the degree in v; the first is 1.
     """
     height, width = image_shape
