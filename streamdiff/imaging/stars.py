@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from streamdiff.imaging.finite_planes import finite_planes
 from streamdiff.imaging.moments import Moments, adaptive_moments
 from streamdiff.imaging.peak_filter import filter_for_peaks, find_peaks
 from streamdiff.imaging.places import places
@@ -102,7 +103,7 @@ def find_stars(
     Stars whose central 3 x 3 px are not all usable are left out: cosmic rays and
     saturated stars are up to the mask, and to the caller's cuts on the shape.
     """
-    image, variance, unusable = _pixels(exposure, bad)
+    image, variance, unusable = finite_planes(exposure, bad)
     x, y = _peaks(image, variance, unusable, threshold, max_stars)
     stars = _measured(image, variance, unusable, x, y)
     stars = _distinct(stars.take(np.flatnonzero(stars.snr >= threshold)))
@@ -128,7 +129,7 @@ def known_stars(
     """
     if exposure.stars is None or not len(exposure.stars):
         return _no_stars()
-    stars = _measured(*_pixels(exposure, bad), exposure.stars.x, exposure.stars.y)
+    stars = _measured(*finite_planes(exposure, bad), exposure.stars.x, exposure.stars.y)
     return _distinct(stars.take(np.flatnonzero(stars.snr >= threshold)))
 
 
@@ -148,7 +149,7 @@ def snr_at(
     x, y = np.asarray(x, float), np.asarray(y, float)
     if not x.size:
         return np.zeros(0)
-    return _moments(*_pixels(exposure, bad), x, y).snr
+    return _moments(*finite_planes(exposure, bad), x, y).snr
 
 
 def _measured(
@@ -215,18 +216,6 @@ def nearest_neighbour_distance(
         distances[:, 0] > _ITSELF, distances[:, 0], distances[:, 1]
     )
     return nearest
-
-
-def _pixels(
-    exposure: Exposure, bad: MaskPlane
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return image, variance, finite everywhere, and what has no data."""
-    unusable = bad.in_mask(exposure.mask)
-    unusable |= ~np.isfinite(exposure.image)
-    unusable |= ~(np.isfinite(exposure.variance) & (exposure.variance > 0))
-    image = np.where(unusable, np.float32(0), exposure.image)
-    variance = np.where(unusable, np.float32(1), exposure.variance)
-    return image, variance, unusable
 
 
 def _peaks(
