@@ -6,7 +6,6 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.model import NO_PLANES, Exposure, MaskPlane
 from streamdiff.model.psf import noise_equivalent_area
 from streamdiff_al.basis import BasisRules, KernelBasis, alard_lupton_basis
@@ -17,7 +16,7 @@ from streamdiff_al.candidates import (
     candidate_stars,
     rank_candidates,
 )
-from streamdiff_al.cutout import Cutter
+from streamdiff_al.cutter import Cutter
 from streamdiff_al.delta_basis import delta_basis
 from streamdiff_al.diagnostics import basis_figures
 from streamdiff_al.match import Match, MatchRules
@@ -37,8 +36,6 @@ _LARGEST_SCALE = 2.0
 _LARGEST_RMS = 3.0
 # Candidates, the best ones, that choose the size of the basis.
 _BIC_CANDIDATES = 30
-# The convolution spreads what is bad in the image to be convolved [pixel].
-_SPREAD = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +94,14 @@ def _basis(
 def _cutter(
     pair: Pair, basis: NDArray[np.float64], fwhm: float, rules: FindRules
 ) -> Cutter:
-    cutter = Cutter.of(
+    return Cutter.of(
         pair.target_pixels,
         pair.source_pixels,
         basis,
         half=max(basis.shape[-1] // 2 + 1, ceil(_HALF_PER_FWHM * fwhm)),
         order=max(rules.match.largest_order, rules.match.background_order),
+        bad=rules.bad,
     )
-    bad = rules.bad.in_mask(pair.target.mask)
-    bad |= dilate_by_disc(rules.bad.in_mask(pair.source.mask), _SPREAD)
-    return replace(cutter, usable=cutter.usable & ~bad)
 
 
 def _fitted(pair: Pair, cutter: Cutter, isolation: float, rules: FindRules) -> Match:

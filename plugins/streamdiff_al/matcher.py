@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamdiff.model import CandidateStatus, MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.candidates import Candidate
-from streamdiff_al.cutout import Cutter
+from streamdiff_al.cutter import Cutter
 from streamdiff_al.diagnostics import (
     fit_diagnostics,
     residual_figures,

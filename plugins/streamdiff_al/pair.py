@@ -23,9 +23,9 @@ from streamdiff.model import (
 )
 from streamdiff.model.field import field_order, field_terms
 from streamdiff_al.covariance import combine_covariance
-from streamdiff_al.cutout import Pixels
 from streamdiff_al.direction import Direction, choose_direction, science_kernel
 from streamdiff_al.match import Match
+from streamdiff_al.pixels import Pixels
 from streamdiff_al.smooth import smooth
 
 _CONVOLVED = {

@@ -13,7 +13,8 @@ from streamdiff_al.candidates import (
     choose_active,
     choose_control,
 )
-from streamdiff_al.cutout import Cutout, Cutter
+from streamdiff_al.cutout import Cutout
+from streamdiff_al.cutter import Cutter
 from streamdiff_al.reject import (
     RejectionRules,
     Residual,

@@ -11,7 +11,7 @@ from streamdiff.imaging.difference_mask import dilate_mask
 from streamdiff.imaging.interpolate import core_radius
 from streamdiff.model import ConstantPsf, Exposure, GridPsf, MaskPlane, Psf
 from streamdiff.model.psf import sample_on_grid
-from streamdiff_al.cutout import Pixels
+from streamdiff_al.pixels import Pixels
 
 
 def smooth(exposure: Exposure, kernel: NDArray[np.float64], *, edge: int) -> Exposure:

@@ -5,7 +5,8 @@ import pytest
 
 from streamdiff_al.basis import alard_lupton_basis
 from streamdiff_al.bic import choose_degrees, kept_rows
-from streamdiff_al.cutout import Cutter, Pixels
+from streamdiff_al.cutter import Cutter
+from streamdiff_al.pixels import Pixels
 
 DEGREES, SIGMAS = (2, 1, 1), (0.8, 1.6, 3.2)
 BASIS = alard_lupton_basis(15, SIGMAS, DEGREES)
@@ -25,6 +26,7 @@ def candidate(coefficients, noise=0.01):
     pixels = Pixels(
         image=image,
         variance=np.full((61, 61), noise**2 / 2, np.float32),
+        mask=np.zeros((61, 61), np.int32),
         usable=np.ones((61, 61), bool),
         saturated=none,
         no_data=none,

@@ -5,9 +5,10 @@ import pytest
 from scipy.signal import fftconvolve
 
 from streamdiff_al.basis import alard_lupton_basis
-from streamdiff_al.cutout import Cutter, Pixels
+from streamdiff_al.cutter import Cutter
 from streamdiff_al.fit import constant_model
 from streamdiff_al.joint import JointBasis, JointFit
+from streamdiff_al.pixels import Pixels
 
 SIDE, SIZE, N_FITS = 61, 9, 300
 BASIS = alard_lupton_basis(SIZE, (1.2,), (2,))
@@ -24,6 +25,7 @@ def pixels(image, sigma):
     return Pixels(
         image=image.astype(np.float32),
         variance=np.full(image.shape, sigma**2, np.float32),
+        mask=np.zeros(image.shape, np.int32),
         usable=np.ones(image.shape, bool),
         saturated=np.zeros(image.shape, bool),
         no_data=np.zeros(image.shape, bool),

@@ -8,10 +8,11 @@ from streamdiff.model import MatchingKernel
 from streamdiff.model.field import field_terms
 from streamdiff.testing import GaussianProfile
 from streamdiff_al.basis import alard_lupton_basis
-from streamdiff_al.cutout import Cutter, Pixels
+from streamdiff_al.cutter import Cutter
 from streamdiff_al.delta_basis import delta_basis
 from streamdiff_al.fit import SpatialModel, constant_model
 from streamdiff_al.normal_equations import NormalEquations
+from streamdiff_al.pixels import Pixels
 from streamdiff_al.psf_match import match_psfs
 from streamdiff_al.regularise import Regularisation
 from streamdiff_al.reject import RejectionRules, Residual, keep_matched
@@ -26,6 +27,7 @@ def pixels(image, sigma=1e-3):
     return Pixels(
         image=image.astype(np.float32),
         variance=np.full(image.shape, sigma**2, np.float32),
+        mask=np.zeros(image.shape, np.int32),
         usable=np.ones(image.shape, bool),
         saturated=np.zeros(image.shape, bool),
         no_data=np.zeros(image.shape, bool),

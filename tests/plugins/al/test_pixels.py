@@ -7,7 +7,7 @@ import pytest
 
 from streamdiff.model import MaskPlane
 from streamdiff.testing import PointSource, Scene
-from streamdiff_al.cutout import Pixels
+from streamdiff_al.pixels import Pixels
 
 NOISE = 10.0
 SKY = Scene(sources=(PointSource(30, 40, 3e4),), shape=(64, 96))
