@@ -1,5 +1,6 @@
 """The pixels around a kernel candidate, convolved with every basis kernel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -81,14 +82,38 @@ class Cutout:
         """
         if kernel is None:
             return self.target_variance + self.own_source_variance
-        convolved = signal.fftconvolve(
-            self.source_variance, np.square(kernel), mode="valid"
-        )
-        total: NDArray[np.float64] = self.target_variance + convolved
-        return total
+        return self.target_variance + _spread(self.source_variance, kernel)
 
     @property
     def own_source_variance(self) -> NDArray[np.float64]:
         """Return ``source_variance`` without its margin; shape (m, m)."""
         margin = (self.source_variance.shape[-1] - self.side) // 2
         return self.source_variance[..., margin:-margin, margin:-margin]
+
+
+def difference_variances(
+    cutouts: Sequence[Cutout], kernels: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return what `Cutout.variance` does, for many candidates; shape (n, m, m).
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+    kernels : ndarray of float64, shape (n, size, size), optional
+        That at each of them.
+    """
+    if kernels is None:
+        return np.array([cutout.variance(None) for cutout in cutouts])
+    sources = np.array([cutout.source_variance for cutout in cutouts])
+    targets = np.array([cutout.target_variance for cutout in cutouts])
+    return targets + _spread(sources, kernels)
+
+
+def _spread(
+    variance: NDArray[np.float64], kernel: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the variance of images after a convolution."""
+    spread: NDArray[np.float64] = signal.fftconvolve(
+        variance, np.square(kernel), mode="valid", axes=(-2, -1)
+    )
+    return spread

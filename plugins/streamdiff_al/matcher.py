@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streamdiff.model import CandidateStatus, MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.candidates import Candidate
+from streamdiff_al.cutout import difference_variances
 from streamdiff_al.cutter import Cutter
 from streamdiff_al.diagnostics import (
     fit_diagnostics,
@@ -136,7 +137,11 @@ class Matcher:
         if n_components:
             basis = basis.mixed(self._principal(numbers))
         model = self._model(numbers, len(basis.kernels))
-        sums = [self._sums_of(number, model, basis) for number in numbers]
+        variances = self._weighing(numbers)
+        sums = [
+            self._sums_of(number, variance, model, basis)
+            for number, variance in zip(numbers, variances, strict=True)
+        ]
         return JointFit.of(
             model,
             basis,
@@ -144,12 +149,17 @@ class Matcher:
             penalty=None if n_components else self._penalty(model, numbers),
         )
 
-    def _sums_of(self, number: int, model: SpatialModel, basis: JointBasis) -> Sums:
+    def _sums_of(
+        self,
+        number: int,
+        variance: NDArray[np.float64],
+        model: SpatialModel,
+        basis: JointBasis,
+    ) -> Sums:
         """Return what a candidate adds to the fit, once for all fits that are alike."""
         key = number, model
         if basis.mixes is None and key in self._sums:
             return self._sums[key]
-        (variance,) = self._weighing([number])
         sums = model.sums(basis.of(self._roster.cutout(number)), variance)
         if basis.mixes is None and len(sums.matrix) <= _FEW_ROWS:
             self._sums[key] = sums
@@ -159,11 +169,9 @@ class Matcher:
         """Return how a fit matches candidates."""
         return [
             self._roster.judge(
-                number,
-                joint.left_of(self._roster.cutout(number)),
-                self._variance(number),
+                number, joint.left_of(self._roster.cutout(number)), variance
             )
-            for number in numbers
+            for number, variance in zip(numbers, self._noise(numbers), strict=True)
         ]
 
     def _report(
@@ -176,7 +184,7 @@ class Matcher:
             found = joint.kernel_with_covariance(
                 [roster.cutout(number) for number in numbers],
                 self._weighing(numbers),
-                [self._kernel_at(found, number) for number in numbers],
+                list(self._kernels_at(found, numbers)),
             )
         candidates = roster.table(with_cutouts=rules.keep_cutouts)
         return Match(
@@ -195,7 +203,7 @@ class Matcher:
 
     def _weighing(self, numbers: Sequence[int]) -> list[NDArray[np.float64]]:
         """Return the variances whose inverses weigh the pixels of candidates."""
-        variances = [self._variance(number) for number in numbers]
+        variances = self._noise(numbers)
         if not self._rules.constant_weights:
             return variances
         return [
@@ -203,16 +211,24 @@ class Matcher:
             for number, variance in zip(numbers, variances, strict=True)
         ]
 
-    def _variance(self, number: int) -> NDArray[np.float64]:
-        """Return the variance of the difference around a candidate; shape (m, m)."""
-        if number not in self._variances:
-            kernel = self._kernel_at(self._kernel, number) if self._kernel else None
-            self._variances[number] = self._roster.cutout(number).variance(kernel)
-        return self._variances[number]
+    def _noise(self, numbers: Sequence[int]) -> list[NDArray[np.float64]]:
+        """Return the variances of the difference around candidates; (m, m) each."""
+        new = [number for number in numbers if number not in self._variances]
+        if new:
+            kernels = self._kernels_at(self._kernel, new) if self._kernel else None
+            cutouts = [self._roster.cutout(number) for number in new]
+            variances = difference_variances(cutouts, kernels)
+            self._variances.update(zip(new, variances, strict=True))
+        return [self._variances[number] for number in numbers]
 
-    def _kernel_at(self, kernel: MatchingKernel, number: int) -> NDArray[np.float64]:
-        candidate = self._roster.candidate(number)
-        return kernel.at(candidate.x, candidate.y)
+    def _kernels_at(
+        self, kernel: MatchingKernel, numbers: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return the kernel at each candidate; shape (n, size, size)."""
+        candidates = [self._roster.candidate(number) for number in numbers]
+        weights = kernel.weights([c.x for c in candidates], [c.y for c in candidates])
+        kernels: NDArray[np.float64] = np.tensordot(weights.T, kernel.basis, 1)
+        return kernels
 
     @property
     def _basis(self) -> JointBasis:
