@@ -233,20 +233,20 @@ def _significances(
     difference: Difference, rules: ScoreRules
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the significance of the difference, and that of the stars under it."""
+    template, given = difference.matched_template, difference.template_score
     if difference.score is None:
         matched = PointSourceFilter.of(
             difference, exclude=rules.exclude, min_power=rules.min_power
         )
-        template = difference.matched_template
-        score = matched.significance(difference.image)
-        stars = matched.significance(template) if template is not None else None
+        images = [difference.image, *([] if template is None else [template])]
+        found = matched.significances(images)
     else:
-        given = difference.template_score
-        score = difference.score.copy()
-        stars = given.copy() if given is not None else None
-    stars = np.zeros_like(score) if stars is None else stars
-    for plane in (score, stars):
-        np.copyto(plane, 0, where=~np.isfinite(plane))
+        found = [_finite(p) for p in (difference.score, given) if p is not None]
+    score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
     no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
     score[no_data] = stars[no_data] = 0
     return score, stars
+
+
+def _finite(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.where(np.isfinite(plane), plane, np.float32(0))
