@@ -188,12 +188,12 @@ class ScorePeaksFinder:
         SubtractionError
             If there are too many.
         """
-        usable = ~MaskPlane.named(self.exclude).in_mask(difference.mask)
+        exclude = MaskPlane.named(self.exclude)
         rules = CosmicRayRules(
             sigma=self.cosmic_ray_sigma, contrast=self.cosmic_ray_contrast
         )
-        rays = find_cosmic_rays(difference, psf, usable, rules)
-        fraction = float(np.mean(rays))
+        rays = find_cosmic_rays(difference, psf, exclude, rules)
+        fraction = np.count_nonzero(rays) / rays.size
         if fraction > self.max_cosmic_ray_fraction:
             raise SubtractionError(
                 f"{difference.id}: {fraction:.1%} of the pixels are cosmic rays: the "

@@ -14,23 +14,22 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.places import places
-from streamdiff.model import Difference, Exposure
-from streamdiff.model.planes import read_only
+from streamdiff.model import Difference, Exposure, MaskPlane
 
 # Opposite neighbours: along the row, the column, both diagonals.
 _ACROSS = ((0, 1), (1, 0), (1, 1), (1, -1))
-_WITHIN_2 = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3))
-_TOUCHING = tuple((dy, dx) for dy, dx in _WITHIN_2 if abs(dy) < 2 and abs(dx) < 2)
-_MARGIN, _DIAGONAL = 2, 1.5
 # Errors of a pixel, and of its neighbours, that are given to the benefit of a star.
 _BENEFIT = 2.0
 # With so much of the other sign within 2 px, it is a lobe of a dipole.
-_OTHER_LOBE = 0.5
+_OTHER_LOBE = np.float32(0.5)
 # What touches a cosmic ray belongs to it from this part of the threshold on, in so
 # many steps.
 _TAIL, _STEPS = 0.5, 6
+# Pixels that are looked at together: nearly all are faint.
+_RUN = 32
+_DIAGONAL = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ class CosmicRayRules:
 def find_cosmic_rays(
     image: Exposure | Difference,
     psf: NDArray[np.float64],
-    usable: NDArray[np.bool_],
+    exclude: MaskPlane,
     rules: CosmicRayRules,
 ) -> NDArray[np.bool_]:
     """Return True on the pixels of cosmic rays, of either sign; shape (ny, nx).
@@ -65,30 +64,22 @@ def find_cosmic_rays(
         Without its sky.
     psf : ndarray of float64, shape (ky, kx)
         PSF of the image.
-    usable : ndarray of bool, shape (ny, nx)
-        Pixels that can be cosmic rays, or tell about their neighbours.
+    exclude : MaskPlane
+        Pixels of these planes are no cosmic rays, nor tell about their neighbours.
     rules : CosmicRayRules
 
     Notes
     -----
     The cost beyond a comparison per pixel grows with the number of bright ones.
     """
-    if not rules.sigma < np.inf:
-        return np.zeros(usable.shape, bool)
-    pixels = _Pixels.of(image, usable, _falls(psf), rules)
-    at = places(pixels.bright)
-    found = np.zeros(pixels.known.shape, bool)
-    stands_out = pixels.stand_out(at, found, rules.sigma)
-    rows, columns = at[0][stands_out], at[1][stands_out]
-    found[rows, columns] = ~pixels.beside_other_lobe((rows, columns))
-    for _ in range(_STEPS):
-        near = _any_of(found, at) & ~found[at]
-        tail = at[0][near], at[1][near]
-        more = pixels.stand_out(tail, found, _TAIL * rules.sigma)
-        if not more.any():
-            break
-        found[tail[0][more], tail[1][more]] = True
-    return found[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    found = np.zeros(image.shape, np.bool_)
+    if rules.sigma < np.inf:
+        planes = image.image, image.variance, image.mask, np.int32(exclude)
+        steepest = np.asarray(rules.contrast * _falls(psf), np.float32)
+        heads = _find_heads(*planes, steepest, rules.sigma, found)
+        at = np.array(heads, np.int64).reshape(-1, 2)
+        _mark_tails(*planes, steepest, rules.sigma, at, found)
+    return found
 
 
 def count_groups(plane: NDArray[np.bool_]) -> int:
@@ -102,118 +93,150 @@ def count_groups(plane: NDArray[np.bool_]) -> int:
     return int(csgraph.connected_components(touching, directed=False)[0])
 
 
-_Places = tuple[NDArray[np.intp], NDArray[np.intp]]
+def _falls(psf: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of opposite neighbours over the middle of a PSF."""
+    padded = np.pad(psf, 1)
+    y, x = (n // 2 for n in padded.shape)
+    sums = [padded[y + dy, x + dx] + padded[y - dy, x - dx] for dy, dx in _ACROSS]
+    falls: NDArray[np.float64] = np.array(sums) / (2 * padded[y, x])
+    return falls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Pixels:
-    """Planes with a margin that is unknown, and how a PSF falls off.
-
-    ``bright`` are the pixels that may belong to a cosmic ray.
-    """
-
-    image: NDArray[np.float32]
-    variance: NDArray[np.float32]
-    known: NDArray[np.bool_]
-    bright: NDArray[np.bool_]
-    falls: tuple[float, ...]
-    rules: CosmicRayRules
-
-    @classmethod
-    def of(
-        cls,
-        image: Exposure | Difference,
-        usable: NDArray[np.bool_],
-        falls: tuple[float, ...],
-        rules: CosmicRayRules,
-    ) -> "_Pixels":
-        height, width = (n + 2 * _MARGIN for n in usable.shape)
-        values, variance = np.zeros((2, height, width), np.float32)
-        known, bright = np.zeros((2, height, width), np.bool_)
-        least = np.float32((_TAIL * rules.sigma) ** 2)
-        given = (image.image, image.variance, read_only(usable))
-        _take_in(*given, least, values, variance, known, bright)
-        return cls(
-            image=values,
-            variance=variance,
-            known=known,
-            bright=bright,
-            falls=falls,
-            rules=rules,
-        )
-
-    def stand_out(
-        self, at: _Places, found: NDArray[np.bool_], sigma: float
-    ) -> NDArray[np.bool_]:
-        """Return whether pixels fall off too fast; those found are no neighbours."""
-        value, variance = self.image[at], self.variance[at]
-        sign = np.sign(value)
-        height, error = np.abs(value), np.sqrt(variance)
-        result = np.zeros(height.shape, bool)
-        for (dy, dx), fall in zip(_ACROSS, self.falls, strict=True):
-            total, spread, n = np.zeros((3, *height.shape))
-            for side in (1, -1):
-                place = at[0] + side * dy, at[1] + side * dx
-                counts = self.known[place] & ~found[place]
-                total += np.where(counts, sign * self.image[place], 0)
-                spread += np.where(counts, self.variance[place], 0)
-                n += counts
-            n = np.maximum(n, np.finfo(float).tiny)
-            mean, of_mean = total / n, np.sqrt(spread) / n
-            high = height - mean > sigma * np.sqrt(variance + of_mean**2)
-            star = self.rules.contrast * fall * (height - _BENEFIT * error)
-            result |= (n >= 1) & high & (mean + _BENEFIT * of_mean < star)
-        return result
-
-    def beside_other_lobe(self, at: _Places) -> NDArray[np.bool_]:
-        """Return whether pixels have others of the other sign beside them."""
-        value = self.image[at]
-        sign = np.sign(value)
-        lowest = np.zeros_like(value)
-        for dy, dx in _WITHIN_2:
-            lowest = np.minimum(lowest, sign * self.image[at[0] + dy, at[1] + dx])
-        return lowest < -_OTHER_LOBE * np.abs(value)
+# Below, ``steepest`` has the mean of opposite neighbours over the height of a pixel,
+# for each pair of them: a cosmic ray has less.
 
 
 @compiled
-def _take_in(
+def _find_heads(
     image: NDArray[np.float32],
     variance: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    least: np.float32,
-    out_image: NDArray[np.float32],
-    out_variance: NDArray[np.float32],
-    known: NDArray[np.bool_],
-    bright: NDArray[np.bool_],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    steepest: NDArray[np.float32],
+    sigma: float,
+    found: NDArray[np.bool_],
+) -> list[tuple[int, int]]:
+    """Return the pixels that stand out, but for lobes of dipoles; none is found yet."""
+    height, width = image.shape
+    least = np.float32((_TAIL * sigma) ** 2)
+    heads = [(0, 0) for _ in range(0)]
+    for y in range(height):
+        for start in range(0, width, _RUN):
+            stop, n_bright = min(start + _RUN, width), 0
+            for x in range(start, stop):
+                n_bright += image[y, x] * image[y, x] > least * variance[y, x]
+            for x in range(start, stop if n_bright else start):
+                if not image[y, x] * image[y, x] > least * variance[y, x]:
+                    continue
+                if not _is_known(image, variance, mask, exclude, y, x):
+                    continue
+                if not _stands_out(
+                    image, variance, mask, exclude, steepest, sigma, found, y, x
+                ):
+                    continue
+                if not _is_beside_other_lobe(image, variance, mask, exclude, y, x):
+                    heads.append((y, x))
+    return heads
+
+
+@compiled
+def _mark_tails(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    steepest: NDArray[np.float32],
+    sigma: float,
+    heads: NDArray[np.int64],
+    found: NDArray[np.bool_],
 ) -> None:
-    """Fill in the inner part of planes: one pass over the pixels, instead of ten."""
-    for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            value, noise = image[row, column], variance[row, column]
-            if not (usable[row, column] and np.isfinite(value)):
-                continue
-            if not (np.isfinite(noise) and noise > 0):
-                continue
-            y, x = row + _MARGIN, column + _MARGIN
-            out_image[y, x] = value
-            out_variance[y, x] = noise
-            known[y, x] = True
-            bright[y, x] = value * value > least * noise
+    """Mark pixels, and in steps those that touch them and stand out of the others."""
+    lower = _TAIL * sigma
+    least = np.float32(lower**2)
+    new = [(heads[i, 0], heads[i, 1]) for i in range(len(heads))]
+    for y, x in new:
+        found[y, x] = True
+    for _ in range(_STEPS):
+        tail = [(y, x) for y, x in new[:0]]
+        for y, x in new:
+            for k in range(9):
+                v, u = y + k // 3 - 1, x + k % 3 - 1
+                if not _is_known(image, variance, mask, exclude, v, u) or found[v, u]:
+                    continue
+                if not image[v, u] * image[v, u] > least * variance[v, u]:
+                    continue
+                if _stands_out(
+                    image, variance, mask, exclude, steepest, lower, found, v, u
+                ):
+                    tail.append((v, u))
+        new.clear()
+        for y, x in tail:
+            if not found[y, x]:
+                found[y, x] = True
+                new.append((y, x))
 
 
-def _falls(psf: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return the mean of opposite neighbours over the middle of a PSF."""
-    padded = np.pad(psf, 1)
-    y, x = (n // 2 for n in padded.shape)
-    return tuple(
-        float(padded[y + dy, x + dx] + padded[y - dy, x - dx]) / (2 * padded[y, x])
-        for dy, dx in _ACROSS
-    )
+@inlined
+def _is_known(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    y: int,
+    x: int,
+) -> bool:
+    height, width = image.shape
+    if y < 0 or y >= height or x < 0 or x >= width:
+        return False
+    noise, usable = variance[y, x], (mask[y, x] & exclude) == 0
+    return bool(usable & np.isfinite(image[y, x]) & np.isfinite(noise) & (noise > 0))
 
 
-def _any_of(found: NDArray[np.bool_], at: _Places) -> NDArray[np.bool_]:
-    """Return whether pixels touch one that was found."""
-    touches = np.zeros(at[0].shape, bool)
-    for dy, dx in _TOUCHING:
-        touches |= found[at[0] + dy, at[1] + dx]
-    return touches
+@inlined
+def _stands_out(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    steepest: NDArray[np.float32],
+    sigma: float,
+    found: NDArray[np.bool_],
+    y: int,
+    x: int,
+) -> bool:
+    """Return whether a pixel falls off too fast; those found are no neighbours."""
+    value, noise = image[y, x], variance[y, x]
+    sign, height = np.sign(value), abs(value)
+    least = height - np.float32(_BENEFIT) * np.sqrt(noise)
+    result = False
+    for i, (dy, dx) in enumerate(_ACROSS):
+        total, spread, n = 0.0, 0.0, 0
+        for side in (1, -1):
+            v, u = y + side * dy, x + side * dx
+            if _is_known(image, variance, mask, exclude, v, u) and not found[v, u]:
+                total += sign * image[v, u]
+                spread += variance[v, u]
+                n += 1
+        if n:
+            mean, error = total / n, np.sqrt(spread) / n
+            high = height - mean > sigma * np.sqrt(noise + error**2)
+            result |= high and mean + _BENEFIT * error < steepest[i] * least
+    return result
+
+
+@inlined
+def _is_beside_other_lobe(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    y: int,
+    x: int,
+) -> bool:
+    value, beside = image[y, x], False
+    for v in range(y - 2, y + 3):
+        for u in range(x - 2, x + 3):
+            if _is_known(image, variance, mask, exclude, v, u):
+                other = np.sign(value) * image[v, u]
+                beside |= other < -_OTHER_LOBE * abs(value)
+    return beside

@@ -44,9 +44,8 @@ class CosmicRayMasking:
             return science, {}
         height, width = science.shape
         psf = science.psf.centred_at((width - 1) / 2, (height - 1) / 2)
-        usable = ~UNUSABLE.in_mask(science.mask)
-        rays = find_cosmic_rays(science, psf, usable, _RULES)
-        if np.mean(rays) > self.max_fraction:
+        rays = find_cosmic_rays(science, psf, UNUSABLE, _RULES)
+        if np.count_nonzero(rays) > self.max_fraction * rays.size:
             return science, {"n_science_cosmic_rays": 0.0}
         mask = with_plane(science.mask, rays, MaskPlane.CR)
         metrics = {"n_science_cosmic_rays": float(count_groups(rays))}

@@ -44,7 +44,9 @@ def observed(light, fwhm=4.0, seed=1):
 
 def rays(difference, rules=RULES, usable=True):
     psf = difference.psf.centred_at(0, 0)
-    return find_cosmic_rays(difference, psf, np.broadcast_to(usable, SHAPE), rules)
+    mask = np.where(np.broadcast_to(usable, SHAPE), 0, MaskPlane.SAT)
+    difference = replace(difference, mask=mask)
+    return find_cosmic_rays(difference, psf, MaskPlane.SAT, rules)
 
 
 def grid(snr, fwhm, *, offset=0.3, step=24):
