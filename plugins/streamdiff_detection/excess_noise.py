@@ -12,12 +12,12 @@ from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import optimize
 
 from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.interpolate import dilate_by_square
+from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.noise import robust_std
-from streamdiff.imaging.places import places
 from streamdiff_detection.starlight import Starlight, slope_squared
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
@@ -164,11 +164,10 @@ def measure_excess(
         spread = 1.0
     shift = 0.0 if settled else _shift(score, stars, usable, spread)
     excess = ExcessNoise(spread=spread, shift=shift)
-    on_star = usable & (stars.around >= _STAR)
-    _, n_stars = ndimage.label(on_star)
-    if n_stars < _MIN_STARS:
+    light = Islands.of(usable & (stars.around >= _STAR), corners=False)
+    if light.count < _MIN_STARS:
         return excess
-    return replace(excess, fraction=_fraction(score, excess, stars, on_star))
+    return replace(excess, fraction=_fraction(score, excess, stars, light))
 
 
 def _spread(
@@ -209,14 +208,11 @@ def _fraction(
     score: NDArray[np.float32],
     excess: ExcessNoise,
     stars: Starlight,
-    where: NDArray[np.bool_],
+    where: Islands,
 ) -> float:
     """Return the fraction of the light that makes usual what is left of it."""
-    row, column = places(where)
-    step = -(-row.size // _MAX_PIXELS) or 1
-    row, column = row[::step], column[::step]
-    if not row.size:
-        return 0.0
+    step = -(-len(where) // _MAX_PIXELS)
+    row, column = where.row[::step], where.column[::step]
     size, noise, light = (
         v.astype(float)
         for v in (

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.places import places
 from streamdiff.model import MaskPlane
 from streamdiff_detection.peaks import Peaks
 
-_CONNECTED = np.ones((3, 3), int)
 _DETECTED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
 
 
@@ -69,11 +68,12 @@ def measure_footprints(
     area = np.zeros(len(peaks), np.int64)
     if not len(peaks):
         return Footprints(area=area, side=area.copy())
-    detected = _DETECTED.in_mask(mask)
-    islands, _ = ndimage.label(detected, _CONNECTED)
-    pixels = np.stack(places(detected), axis=1)
-    _, nearest = cKDTree(np.stack([peaks.row, peaks.column], axis=1)).query(pixels)
-    own = islands[peaks.row, peaks.column][nearest] == islands[tuple(pixels.T)]
+    islands = Islands.of(_DETECTED.in_mask(mask))
+    pixels = np.stack([islands.row, islands.column], axis=1)
+    places_of_peaks = np.stack([peaks.row, peaks.column], axis=1)
+    _, nearest = cKDTree(places_of_peaks).query(pixels)
+    at_peaks = islands.at(peaks.row, peaks.column)
+    own = at_peaks[nearest] == islands.number
     pixels, holder = pixels[own], owner[nearest[own]]
 
     lowest = np.full((len(peaks), 2), np.iinfo(np.int64).max)

@@ -2,14 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from streamdiff.imaging.places import places
+from streamdiff.imaging.islands import Islands
 from streamdiff.model import MaskPlane
 
 _SATURATED = MaskPlane.SAT | MaskPlane.SAT_TEMPLATE
-_CONNECTED = np.ones((3, 3), int)
 # Radii are rounded up to powers of this: one search for each.
 _RADIUS_STEP = 2**0.25
 
@@ -37,16 +35,15 @@ def in_wings(
         that are connected.
     """
     inside = np.zeros(x.shape, bool)
-    saturated = _SATURATED.in_mask(mask)
-    pixels = np.stack(places(saturated), axis=1)
-    if not (len(pixels) and len(x)):
+    if not len(x):
         return inside
-    blobs, _ = ndimage.label(saturated, _CONNECTED)
-    number = blobs[tuple(pixels.T)]
-    radius = np.maximum(growth * np.sqrt(np.bincount(number)), max(least, 1.0))[number]
-    step = np.ceil(np.log(radius) / np.log(_RADIUS_STEP))
+    blobs = Islands.of(_SATURATED.in_mask(mask))
+    radius = np.maximum(growth * np.sqrt(blobs.sizes), max(least, 1.0))
+    step = np.ceil(np.log(radius) / np.log(_RADIUS_STEP))[blobs.number]
     for size in np.unique(step):
-        distance, _ = cKDTree(pixels[step == size]).query(
+        own = step == size
+        pixels = np.stack([blobs.row[own], blobs.column[own]], axis=1)
+        distance, _ = cKDTree(pixels).query(
             np.stack([y, x], axis=1), distance_upper_bound=_RADIUS_STEP**size
         )
         inside |= np.isfinite(distance)

@@ -8,12 +8,9 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from streamdiff.errors import SubtractionError
-from streamdiff.imaging.cosmic_rays import (
-    CosmicRayRules,
-    count_groups,
-    find_cosmic_rays,
-)
+from streamdiff.imaging.cosmic_rays import CosmicRayRules, find_cosmic_rays
 from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.places import with_plane, with_value
 from streamdiff.model import (
     DETECTION_COLUMNS,
@@ -171,7 +168,7 @@ class ScorePeaksFinder:
         metrics |= {
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
-            "n_cosmic_rays": float(count_groups(rays | tracks)),
+            "n_cosmic_rays": float(Islands.of(rays | tracks).count),
             "score_std": result.excess.spread,
             "star_shift": result.excess.shift,
             "relative_noise": result.excess.fraction,

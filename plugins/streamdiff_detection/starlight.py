@@ -6,12 +6,12 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import inlined
-from streamdiff.imaging.places import places
+from streamdiff.imaging.compiled import compiled, inlined
 
 # Stars at least so significant tell how well positions agree.
 _PLACED = 50.0
-_SQUARE = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+# Pixels that are looked at together: nearly all are faint.
+_RUN = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,10 +40,9 @@ class Starlight:
         width : float
             How far the light of a star counts [pixel].
         """
-        if not score.any():
-            return cls(score=score, around=np.zeros_like(score))
-        highest = _highest_within(score, ceil(width))
-        return cls(score=score, around=np.maximum(highest, np.float32(0)))
+        around = np.empty_like(score)
+        _fill_highest(score, ceil(width), around)
+        return cls(score=score, around=around)
 
     def offsets(
         self, score: NDArray[np.float32], usable: NDArray[np.bool_]
@@ -62,18 +61,12 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        row, column = places(self.score[1:-1, 1:-1] >= _PLACED)
-        light = self.score[row + 1, column + 1]
-        is_star = np.ones(row.shape, bool)
-        for dy, dx in _SQUARE:
-            near = row + 1 + dy, column + 1 + dx
-            is_star &= usable[near] & (self.score[near] <= light)
-        row, column = row[is_star], column[is_star]
+        stars = _find_stars(self.score, usable, _PLACED)
+        row, column = np.array(stars, np.intp).reshape(-1, 2).T
         offset, error = [np.zeros(0)], [np.zeros(0)]
         for dy, dx in ((0, 1), (1, 0)):
-            after = row + 1 + dy, column + 1 + dx
-            before = row + 1 - dy, column + 1 - dx
-            middle = self.score[row + 1, column + 1].astype(float)
+            after, before = (row + dy, column + dx), (row - dy, column - dx)
+            middle = self.score[row, column].astype(float)
             curvature = self.score[after] - 2 * middle + self.score[before]
             known = curvature < 0
             slope = (score[after].astype(float) - score[before]) / 2
@@ -102,18 +95,56 @@ def slope_squared(score: NDArray[np.float32], y: int, x: int) -> np.float32:
     return total
 
 
-def _highest_within(plane: NDArray[np.float32], half: int) -> NDArray[np.float32]:
-    """Return the highest value up to ``half`` rows and columns away."""
-    highest = plane
-    for axis in (0, 1):
-        margin = [(0, 0), (0, 0)]
-        margin[axis] = (half, half)
-        padded = np.moveaxis(np.pad(highest, margin, mode="edge"), axis, 0)
-        reach, size = 1, 2 * half + 1
-        # Of twice as many rows each time; the last step overlaps.
+@compiled
+def _find_stars(
+    score: NDArray[np.float32], usable: NDArray[np.bool_], least: float
+) -> list[tuple[int, int]]:
+    """Return rows and columns of bright pixels that none beside them exceeds."""
+    height, width = score.shape
+    stars = [(0, 0) for _ in range(0)]
+    for y in range(1, height - 1):
+        for start in range(1, width - 1, _RUN):
+            stop, n_bright = min(start + _RUN, width - 1), 0
+            for x in range(start, stop):
+                n_bright += score[y, x] >= least
+            for x in range(start, stop if n_bright else start):
+                is_star = score[y, x] >= least
+                for k in range(9 if is_star else 0):
+                    v, u = y + k // 3 - 1, x + k % 3 - 1
+                    is_star &= usable[v, u] & (score[v, u] <= score[y, x])
+                if not is_star:
+                    continue
+                stars.append((y, x))
+    return stars
+
+
+@compiled
+def _fill_highest(
+    score: NDArray[np.float32], half: int, highest: NDArray[np.float32]
+) -> None:
+    """Fill in the highest value up to ``half`` rows and columns away, at least 0."""
+    height, width = score.shape
+    size = 2 * half + 1
+    # Along rows first; those of so many rows are kept.
+    lines = np.zeros((size, width), np.float32)
+    surrounded = np.zeros(width + 2 * half, np.float32)
+    for last in range(height + half):
+        surrounded[:] = 0
+        if last < height:
+            surrounded[half : half + width] = score[last]
+        reach = 1
+        # Of twice as many pixels each time; the last step overlaps.
         while reach < size:
             step = min(reach, size - reach)
-            padded = np.maximum(padded[:-step], padded[step:])
+            ahead = surrounded[step:]
+            for x in range(len(ahead)):
+                surrounded[x] = max(surrounded[x], ahead[x])
             reach += step
-        highest = np.moveaxis(padded, 0, axis)
-    return highest
+        lines[last % size] = surrounded[:width]
+        if last < half:
+            continue
+        target = highest[last - half]
+        target[:] = 0
+        for line in lines:
+            for x in range(width):
+                target[x] = max(target[x], line[x])

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.spatial import cKDTree
 
 from streamdiff.imaging.compiled import compiled, inlined
-from streamdiff.imaging.places import places
 from streamdiff.model import Difference, Exposure, MaskPlane
 
 # Opposite neighbours: along the row, the column, both diagonals.
@@ -29,7 +25,6 @@ _OTHER_LOBE = np.float32(0.5)
 _TAIL, _STEPS = 0.5, 6
 # Pixels that are looked at together: nearly all are faint.
 _RUN = 32
-_DIAGONAL = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +75,6 @@ def find_cosmic_rays(
         at = np.array(heads, np.int64).reshape(-1, 2)
         _mark_tails(*planes, steepest, rules.sigma, at, found)
     return found
-
-
-def count_groups(plane: NDArray[np.bool_]) -> int:
-    """Return how many groups of touching True pixels there are."""
-    pixels = np.stack(places(plane), axis=1)
-    if not len(pixels):
-        return 0
-    pairs = cKDTree(pixels).query_pairs(_DIAGONAL, output_type="ndarray")
-    n = len(pixels)
-    touching = sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
-    return int(csgraph.connected_components(touching, directed=False)[0])
 
 
 def _falls(psf: NDArray[np.float64]) -> NDArray[np.float64]:

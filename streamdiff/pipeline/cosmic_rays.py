@@ -10,11 +10,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Le
 
-from streamdiff.imaging.cosmic_rays import (
-    CosmicRayRules,
-    count_groups,
-    find_cosmic_rays,
-)
+from streamdiff.imaging.cosmic_rays import CosmicRayRules, find_cosmic_rays
+from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.places import with_plane
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 
@@ -48,5 +45,5 @@ class CosmicRayMasking:
         if np.count_nonzero(rays) > self.max_fraction * rays.size:
             return science, {"n_science_cosmic_rays": 0.0}
         mask = with_plane(science.mask, rays, MaskPlane.CR)
-        metrics = {"n_science_cosmic_rays": float(count_groups(rays))}
+        metrics = {"n_science_cosmic_rays": float(Islands.of(rays).count)}
         return replace(science, mask=mask), metrics

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 
 from streamdiff.errors import SubtractionError
-from streamdiff.imaging.cosmic_rays import (
-    CosmicRayRules,
-    count_groups,
-    find_cosmic_rays,
-)
+from streamdiff.imaging.cosmic_rays import CosmicRayRules, find_cosmic_rays
+from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.significance import significance
 from streamdiff.model import (
     Convolved,
@@ -95,7 +92,7 @@ def test_a_track_is_found_pixel_by_pixel(sign):
     found = rays(observed(light))
     assert found[row, column].all()
     assert np.count_nonzero(found) == 30
-    assert count_groups(found) == 1
+    assert Islands.of(found).count == 1
 
 
 def test_noise_has_no_cosmic_rays():
@@ -161,10 +158,3 @@ def test_a_difference_full_of_them_has_failed():
     light[::4, ::4] = 1000.0
     with pytest.raises(SubtractionError, match=r"6\.\d% of the pixels are cosmic rays"):
         ScorePeaksFinder().find(observed(light))
-
-
-def test_groups_touch_by_their_corners():
-    plane = np.zeros((9, 9), bool)
-    assert count_groups(plane) == 0
-    plane[[0, 1, 2, 5, 7], [0, 1, 1, 5, 7]] = True
-    assert count_groups(plane) == 3
