@@ -25,18 +25,18 @@ from streamdiff_detection.footprints import (
     mark_detected,
     measure_footprints,
 )
+from streamdiff_detection.levelling import (
+    LevelRules,
+    finely_levelled,
+    roughly_levelled,
+)
 from streamdiff_detection.neighbours import NeighbourRules, find_owners
 from streamdiff_detection.peaks import Peaks, find_peaks
 from streamdiff_detection.saturation import in_wings
-from streamdiff_detection.scoring import (
-    ScoreRules,
-    finely_levelled,
-    roughly_levelled,
-    scored,
-    without_streaks,
-)
+from streamdiff_detection.scoring import ScoreRules, scored
 from streamdiff_detection.sharpness import find_tracks, has_other_lobe, is_sharp
 from streamdiff_detection.spoilt import is_spoilt
+from streamdiff_detection.streaks import without_streaks
 from streamdiff_detection.trails import find_trails
 
 _MAX_SOURCES = 1 << RANK_BITS
@@ -141,11 +141,11 @@ class ScorePeaksFinder:
         ny, nx = difference.shape
         psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
         width = fwhm(psf)
-        difference = roughly_levelled(difference, self._score_rules)
+        difference = roughly_levelled(difference, self._level_rules)
         difference, rays = self._without_cosmic_rays(difference, psf)
         if self.reject_streaks:
-            difference = without_streaks(difference, self._score_rules)
-        difference = finely_levelled(difference, self._score_rules)
+            difference = without_streaks(difference, self._level_rules)
+        difference = finely_levelled(difference, self._level_rules)
         result = scored(difference, width, self._score_rules)
         score, mask = self._without_trails(result.score, difference.mask, width)
         peaks, sharp, metrics = self._accepted(
@@ -253,11 +253,15 @@ class ScorePeaksFinder:
         return is_sharp(difference, peaks, psf, exclude=exclude, limit=self.min_width)
 
     @property
+    def _level_rules(self) -> LevelRules:
+        exclude = MaskPlane.named(self.exclude)
+        return LevelRules(exclude=exclude, box=self.background_box)
+
+    @property
     def _score_rules(self) -> ScoreRules:
         return ScoreRules(
             exclude=MaskPlane.named(self.exclude),
             min_power=self.min_power,
-            background_box=self.background_box,
             relative_noise=self.relative_noise,
         )
 

@@ -1,10 +1,16 @@
 """Streaks: what crosses most of the image in a straight line, at any angle."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.outline import count_areas
+from streamdiff.imaging.places import with_plane
 from streamdiff.imaging.streaks import find_streaks
+from streamdiff.model import Difference, MaskPlane
+from streamdiff_detection.levelling import LevelRules, roughly_levelled
 
 # Pixels are added up in squares: about the width of a PSF, the least of a streak.
 _SIDE = 4
@@ -15,20 +21,44 @@ _FILLED = 0.5
 _TAIL = 0.01
 
 
-def binned_pulls(
-    image: NDArray[np.float32], variance: NDArray[np.float32], good: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def without_streaks(difference: Difference, rules: LevelRules) -> Difference:
+    """Return a roughly levelled difference with streaks masked, at any angle.
+
+    Notes
+    -----
+    A wide one lifts the level that the rough pass takes off: its sides are lost, and
+    what is beside it seems to be a streak of the other sign. Once it is masked, the
+    pass is repeated, and the sides are sought.
+    """
+    pulls = binned_pulls(difference, rules.left_out)
+    first = stronger_sign(pulls)
+    found = True
+    for sign in (first, first, -first):
+        if sign == first and not found:
+            continue
+        streaks = find_streak_pixels(sign * pulls, difference.shape)
+        found = bool(streaks.any())
+        if found:
+            mask = with_plane(difference.mask, streaks, MaskPlane.STREAK)
+            difference = roughly_levelled(replace(difference, mask=mask), rules)
+            pulls = binned_pulls(difference, rules.left_out)
+    return difference
+
+
+def binned_pulls(difference: Difference, exclude: MaskPlane) -> NDArray[np.float32]:
     """Return the significance of squares of pixels, 0 where none counts.
 
     Parameters
     ----------
-    image, variance : ndarray of float32, shape (ny, nx)
-        Of white noise, of level 0.
-    good : ndarray of bool, shape (ny, nx)
-        Pixels that count.
+    difference : Difference
+        Its noise is white, its level 0.
+    exclude : MaskPlane
+        Pixels that do not count.
     """
-    flux, power = (_in_squares(np.where(good, p, 0)) for p in (image, variance))
-    return np.divide(flux, np.sqrt(power), out=np.zeros_like(flux), where=power > 0)
+    pulls = np.zeros([n // _SIDE for n in difference.shape], np.float32)
+    planes = difference.image, difference.variance, difference.mask
+    _fill_pulls(*planes, np.int32(exclude), pulls)
+    return pulls
 
 
 def find_streak_pixels(
@@ -58,14 +88,28 @@ def stronger_sign(pulls: NDArray[np.float32]) -> int:
     return 1 if high >= -low else -1
 
 
-def _in_squares(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sums over squares; those that the border cuts are left out."""
-    height, width = (n // _SIDE for n in plane.shape)
-    whole = plane[: height * _SIDE, : width * _SIDE]
-    # Rows first, which lie side by side in memory.
-    rows = whole.reshape(height, _SIDE, width * _SIDE).sum(axis=1)
-    squares = rows.reshape(height, width, _SIDE)
-    sums: NDArray[np.float32] = np.add.reduce(
-        [squares[..., k] for k in range(_SIDE)], axis=0
-    )
-    return sums
+@compiled
+def _fill_pulls(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    exclude: np.int32,
+    pulls: NDArray[np.float32],
+) -> None:
+    """Fill in the pulls of squares; those that the border cuts are left out."""
+    height, width = pulls.shape
+    flux = np.empty(width * _SIDE, np.float32)
+    power = np.empty(width * _SIDE, np.float32)
+    for i in range(height):
+        flux[:], power[:] = 0, 0
+        for y in range(i * _SIDE, (i + 1) * _SIDE):
+            for x in range(len(flux)):
+                counts = (mask[y, x] & exclude) == 0
+                flux[x] += image[y, x] if counts else np.float32(0)
+                power[x] += variance[y, x] if counts else np.float32(0)
+        for j in range(width):
+            total, square = np.float32(0), np.float32(0)
+            for k in range(j * _SIDE, (j + 1) * _SIDE):
+                total += flux[k]
+                square += power[k]
+            pulls[i, j] = total / np.sqrt(square) if square > 0 else np.float32(0)

@@ -22,24 +22,24 @@ def field_image(
     shape : tuple of int
         (ny, nx).
     """
-    rows, columns = _factors(coefficients, shape)
+    rows, columns = field_factors(coefficients, shape)
     image: NDArray[np.float32] = rows @ columns
     return image
 
 
 def add_field(image: NDArray[np.float32], coefficients: NDArray[np.float64]) -> None:
     """Add a polynomial to the pixels of an image, in place; see `field_image`."""
-    rows, columns = _factors(coefficients, image.shape)
+    rows, columns = field_factors(coefficients, image.shape)
     # Strip by strip: no plane of this size is made.
     for first in range(0, len(rows), _STRIP):
         strip = slice(first, first + _STRIP)
         image[strip] += rows[strip] @ columns
 
 
-def _factors(
+def field_factors(
     coefficients: NDArray[np.float64], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return small matrices, (ny, n) and (n, nx), whose product is the polynomial."""
+    """Return small matrices, (ny, n) and (n, nx), whose product is `field_image`."""
     order = field_order(len(coefficients))
     matrix = np.zeros((order + 1, order + 1))
     for total in range(order + 1):

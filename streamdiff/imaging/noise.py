@@ -10,6 +10,22 @@ _CLIP_SIGMA, _CLIP_PASSES = 3.0, 3
 _MAX_VALUES = 1_000_000
 
 
+def median(values: NDArray[np.floating]) -> float:
+    """Return the median of values, none of them NaN; NaN of none.
+
+    As `numpy.median` does, in a fifth of the time: two places of the order at once
+    are not sought by its fast way.
+    """
+    values = np.ravel(values)
+    if not values.size:
+        return float("nan")
+    middle = values.size // 2
+    ordered = np.partition(values, middle)
+    if values.size % 2:
+        return float(ordered[middle])
+    return float((ordered[:middle].max() + ordered[middle]) / 2)
+
+
 def robust_std(values: ArrayLike) -> float:
     """Return the standard deviation of the Gaussian core of values.
 
@@ -19,8 +35,8 @@ def robust_std(values: ArrayLike) -> float:
     sample = _finite_sample(values)
     if not sample.size:
         return float("nan")
-    deviation = np.abs(sample - np.median(sample))
-    return SIGMA_PER_MAD * float(np.median(deviation))
+    deviation = np.abs(sample - median(sample))
+    return SIGMA_PER_MAD * median(deviation)
 
 
 def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
@@ -44,7 +60,7 @@ def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -
     for _ in range(_CLIP_PASSES if sample.size else 0):
         # Of a plane that is constant but for the sources, the constant is left.
         reach = _CLIP_SIGMA * robust_std(sample)
-        sample = sample[np.abs(sample - np.median(sample)) <= reach]
+        sample = sample[np.abs(sample - median(sample)) <= reach]
     return float(sample.mean()) if sample.size else float("nan")
 
 

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from streamdiff.imaging.noise import robust_std, typical_variance
+from streamdiff.imaging.noise import median, robust_std, typical_variance
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_median_is_that_of_numpy(n, dtype):
+    values = np.random.default_rng(n).normal(size=n).astype(dtype)
+    given = values.copy()
+    assert median(values) == np.median(values)
+    assert (values == given).all()
 
 
 def test_robust_std_is_that_of_the_gaussian_core():
@@ -16,6 +25,7 @@ def test_robust_std_ignores_what_is_not_finite():
 
 
 def test_nothing_has_no_robust_std():
+    assert np.isnan(median(np.zeros(0)))
     assert np.isnan(robust_std([]))
     assert np.isnan(robust_std([np.nan]))
 
