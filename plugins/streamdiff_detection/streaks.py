@@ -74,8 +74,9 @@ def find_streak_pixels(
         (ny, nx).
     """
     detected = np.zeros(shape, bool)
-    whole = np.repeat(np.repeat(pulls >= _LOW, _SIDE, axis=0), _SIDE, axis=1)
-    detected[: whole.shape[0], : whole.shape[1]] = whole
+    lines = np.repeat(pulls >= _LOW, _SIDE, axis=1)
+    for k in range(_SIDE):
+        detected[k : _SIDE * len(lines) : _SIDE, : lines.shape[1]] = lines
     areas = find_streaks(detected, min_filled=_FILLED)
     if not areas:
         return np.zeros(shape, bool)
@@ -84,8 +85,13 @@ def find_streak_pixels(
 
 def stronger_sign(pulls: NDArray[np.float32]) -> int:
     """Return the sign of what stands out most."""
-    low, high = np.quantile(pulls, [_TAIL, 1 - _TAIL]) if pulls.size else (0, 0)
-    return 1 if high >= -low else -1
+    if not pulls.size:
+        return 1
+    tail = int(_TAIL * pulls.size)
+    depth, height = (
+        -np.partition(sign * pulls.ravel(), tail)[tail] for sign in (1, -1)
+    )
+    return 1 if height >= depth else -1
 
 
 @compiled

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
 # Lines are looked at in segments of a FWHM. A segment is raised if it is higher than
 # the lines beside it, so many FWHM away, by this [sigma]: one in five is by chance.
@@ -16,6 +16,8 @@ _BESIDE, _RAISED = 2.0, 0.5
 _SEGMENTS, _RAISED_OF_SEGMENTS = 28, 24
 _END, _RAISED_AT_END = 7, 5
 _MIN_GOOD = 0.5
+# Segments along columns that are written together, side by side in memory.
+_TOGETHER = 16
 # Not every line is looked at: trails are as wide as the PSF [FWHM].
 _STEP = 0.5
 
@@ -92,28 +94,31 @@ def _fill_from_columns(
     levels: NDArray[np.float32],
 ) -> None:
     n_lines, n = levels.shape
-    total, n_good = np.zeros(n_lines, np.float32), np.zeros(n_lines, np.int64)
+    width = score.shape[1]
+    # Numbers as wide as the totals: many lines are looked at at once.
+    total, n_good = np.zeros((2, width), np.float32)
+    block = np.zeros((_TOGETHER, width), np.float32)
     for j in range(n):
         total[:], n_good[:] = 0, 0
         for y in range(j * segment, (j + 1) * segment):
+            for x in range(width):
+                total[x] += score[y, x]
+                n_good[x] += np.float32(score[y, x] != 0)
+        row = block[j % _TOGETHER]
+        for x in range(width):
+            row[x] = total[x] / n_good[x] if n_good[x] >= least else np.float32(0)
+        number = j % _TOGETHER + 1
+        if number == _TOGETHER or j == n - 1:
             for i in range(n_lines):
-                value = score[y, i * step]
-                total[i] += value
-                n_good[i] += value != 0
-        for i in range(n_lines):
-            if n_good[i] >= least:
-                levels[i, j] = total[i] / n_good[i]
+                for k in range(number):
+                    levels[i, j + 1 - number + k] = block[k, i * step]
 
 
 def _ridges(levels: NDArray[np.float32], lines_per_width: float) -> NDArray[np.bool_]:
     """Return True on segments of trails, and as many lines around as a PSF is wide."""
     beside = max(round(_BESIDE * lines_per_width), 1)
-    padded = np.pad(levels, ((beside, beside), (0, 0)), mode="edge")
-    above, below = padded[2 * beside :], padded[: -2 * beside]
     ridges = np.zeros(levels.shape, bool)
-    for sign in (1, -1):
-        contrast = sign * levels - np.maximum(sign * above, sign * below)
-        _mark_lasting(contrast > _RAISED, ridges)
+    _mark_ridges(levels, beside, ridges)
     if not ridges.any():
         return ridges
     lines = 2 * ceil(lines_per_width / 2) + 1
@@ -121,33 +126,52 @@ def _ridges(levels: NDArray[np.float32], lines_per_width: float) -> NDArray[np.b
 
 
 @compiled
-def _mark_lasting(raised: NDArray[np.bool_], lasting: NDArray[np.bool_]) -> None:
-    """Mark long runs of raised segments along rows, gaps and all.
+def _mark_ridges(
+    levels: NDArray[np.float32], beside: int, ridges: NDArray[np.bool_]
+) -> None:
+    """Mark long runs of segments that are raised, or sunk, beyond those beside."""
+    n_lines, n = levels.shape
+    raised, before = np.zeros(n, np.int32), np.zeros(n + 1, np.int32)
+    for i in range(n_lines):
+        above, below = levels[max(i - beside, 0)], levels[min(i + beside, n_lines - 1)]
+        line = levels[i]
+        for sign in (np.float32(1), np.float32(-1)):
+            for j in range(n):
+                highest = max(sign * above[j], sign * below[j])
+                raised[j] = sign * line[j] - highest > _RAISED
+            for j in range(n):
+                before[j + 1] = before[j] + raised[j]
+            most = 0
+            for j in range(n - _SEGMENTS + 1):
+                most = max(most, before[j + _SEGMENTS] - before[j])
+            if most >= _RAISED_OF_SEGMENTS:
+                _mark_lasting(raised, before, ridges[i])
 
-    Near the ends of a row, a short run goes on as its last segment is.
+
+@inlined
+def _mark_lasting(
+    raised: NDArray[np.int32], before: NDArray[np.int32], lasting: NDArray[np.bool_]
+) -> None:
+    """Mark long runs of raised segments of a line, gaps and all.
+
+    Near the ends of a line, a short run goes on as its last segment is.
     """
-    n_rows, n = raised.shape
-    before, half = np.zeros(n + 1, np.int64), _END // 2
-    for i in range(n_rows):
-        for j in range(n):
-            before[j + 1] = before[j] + raised[i, j]
-        if before[n] < _RAISED_OF_SEGMENTS:
-            continue
-        start, is_long = 0, False
-        for j in range(n + 1):
-            goes_on = False
-            if j < n:
-                first, last = max(j - _SEGMENTS // 2, 0), min(j + _SEGMENTS // 2, n)
-                long = before[last] - before[first] >= _RAISED_OF_SEGMENTS
-                near = before[min(j + half + 1, n)] - before[max(j - half, 0)]
-                near += max(half - j, 0) * raised[i, 0]
-                near += max(j + half + 1 - n, 0) * raised[i, n - 1]
-                goes_on = long or near >= _RAISED_AT_END
-                is_long = is_long or long
-            if not goes_on:
-                if is_long:
-                    lasting[i, start:j] = True
-                start, is_long = j + 1, False
+    n, half = len(raised), _END // 2
+    start, is_long = 0, False
+    for j in range(n + 1):
+        goes_on = False
+        if j < n:
+            first, last = max(j - _SEGMENTS // 2, 0), min(j + _SEGMENTS // 2, n)
+            long = before[last] - before[first] >= _RAISED_OF_SEGMENTS
+            near = before[min(j + half + 1, n)] - before[max(j - half, 0)]
+            near += max(half - j, 0) * raised[0]
+            near += max(j + half + 1 - n, 0) * raised[n - 1]
+            goes_on = long or near >= _RAISED_AT_END
+            is_long = is_long or long
+        if not goes_on:
+            if is_long:
+                lasting[start:j] = True
+            start, is_long = j + 1, False
 
 
 def _enlarged(

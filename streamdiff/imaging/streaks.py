@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.model import Area
+from streamdiff.model.planes import read_only
 
 # Sides of a bin [pixel], and how many of them the longer side of an image has.
 _SMALLEST_BIN, _MOST_BINS = 4, 512
@@ -143,12 +145,24 @@ class _Line:
 
 def _binned(detected: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """Return the bins most of whose pixels are detected, those cut left out."""
-    height, width = (n // size for n in detected.shape)
-    whole = detected[: height * size, : width * size]
-    # Rows first, which lie side by side in memory.
-    rows = whole.reshape(height, size, width * size).sum(axis=1, dtype=np.int32)
-    number = rows.reshape(height, width, size).sum(axis=2)
+    number = np.empty([n // size for n in detected.shape], np.int32)
+    _count_detected(read_only(detected), size, number)
     return np.asarray(number >= _FULL * size**2)
+
+
+@compiled
+def _count_detected(
+    detected: NDArray[np.bool_], size: int, number: NDArray[np.int32]
+) -> None:
+    height, width = number.shape
+    along = np.empty(width * size, np.int32)
+    for i in range(height):
+        along[:] = 0
+        for y in range(i * size, (i + 1) * size):
+            for x in range(len(along)):
+                along[x] += detected[y, x]
+        for j in range(width):
+            number[i, j] = along[j * size : (j + 1) * size].sum()
 
 
 def _lines(bins: NDArray[np.bool_], min_fraction: float) -> Iterator[_Line]:
@@ -159,7 +173,9 @@ def _lines(bins: NDArray[np.bool_], min_fraction: float) -> Iterator[_Line]:
         return
     reach = ceil(hypot(*bins.shape))
     angles = np.linspace(0, np.pi, ceil(np.pi / 2 * reach), endpoint=False)
-    votes = np.array([_votes(points, angle, reach) for angle in angles])
+    normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    votes = np.zeros((len(angles), 2 * reach + 2), np.int32)
+    _count_votes(points.astype(float), normals, reach, votes)
     least = by_chance + min_fraction * (1 - by_chance)
     for _ in range(_TRIED):
         best, offset = np.unravel_index(votes.argmax(), votes.shape)
@@ -172,9 +188,19 @@ def _lines(bins: NDArray[np.bool_], min_fraction: float) -> Iterator[_Line]:
         votes[turned, max(int(offset) - 4, 0) : int(offset) + 5] = 0
 
 
-def _votes(points: NDArray[np.int64], angle: float, reach: int) -> NDArray[np.int64]:
-    offsets = points @ (np.cos(angle), np.sin(angle))
-    return np.bincount(np.rint(offsets).astype(int) + reach, minlength=2 * reach + 2)
+@compiled
+def _count_votes(
+    points: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    reach: int,
+    votes: NDArray[np.int32],
+) -> None:
+    """Count for each direction of a normal the points at each offset along it."""
+    for i in range(len(normals)):
+        across, down = normals[i, 0], normals[i, 1]
+        for k in range(len(points)):
+            offset = points[k, 0] * across + points[k, 1] * down
+            votes[i, int(np.rint(offset)) + reach] += 1
 
 
 def _fitted(line: _Line, points: NDArray[np.int64]) -> _Line:
