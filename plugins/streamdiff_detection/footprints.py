@@ -6,13 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from streamdiff.imaging.interpolate import dilate_by_disc
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.interpolate import disc_rows
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.places import places
+from streamdiff.imaging.places import places_beyond
 from streamdiff.model import MaskPlane
+from streamdiff.model.planes import read_only
 from streamdiff_detection.peaks import Peaks
 
 _DETECTED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
+_POSITIVE = np.int32(MaskPlane.DETECTED)
+_NEGATIVE = np.int32(MaskPlane.DETECTED_NEGATIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +43,40 @@ def mark_detected(
     Both planes reach ``grow`` pixels beyond those above the threshold.
     """
     marked: NDArray[np.int32] = mask & ~np.int32(_DETECTED)
-    for found, plane in (
-        (score >= threshold, MaskPlane.DETECTED),
-        (score <= -threshold, MaskPlane.DETECTED_NEGATIVE),
-    ):
-        marked[places(dilate_by_disc(found, grow))] |= np.int32(plane)
+    places = places_beyond(score, threshold)
+    _draw_discs(read_only(score), threshold, *places, disc_rows(grow), marked)
     return marked
+
+
+@compiled
+def _draw_discs(
+    score: NDArray[np.float32],
+    threshold: float,
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    disc: NDArray[np.int64],
+    marked: NDArray[np.int32],
+) -> None:
+    """Mark the pixels beyond the threshold, and discs around those on outlines."""
+    height, width = score.shape
+    reach = len(disc) // 2
+    for i in range(len(row)):
+        y, x = row[i], column[i]
+        sign = np.sign(score[y, x])
+        lowest = min(
+            sign * score[max(y - 1, 0), x],
+            sign * score[min(y + 1, height - 1), x],
+            sign * score[y, max(x - 1, 0)],
+            sign * score[y, min(x + 1, width - 1)],
+        )
+        bit = _POSITIVE if sign > 0 else _NEGATIVE
+        if lowest >= threshold:
+            marked[y, x] |= bit
+            continue
+        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+            half = disc[v - y + reach]
+            for u in range(max(x - half, 0), min(x + half + 1, width)):
+                marked[v, u] |= bit
 
 
 def measure_footprints(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdiff.imaging.places import places
+from streamdiff.imaging.places import places_beyond
 
 # The neighbours of a pixel, those before it in memory first: of equal values the
 # first one is the peak.
@@ -74,14 +74,19 @@ def find_peaks(
     pixel grows with the number of pixels above the threshold.
     """
     surface = score if surface is None else surface
-    padded = np.pad(surface, 1)
-    row, column = places((score >= threshold) | (score <= -threshold))
+    row, column = places_beyond(score, threshold)
     value = score[row, column]
     sign = np.sign(value)
     height = sign * surface[row, column]
 
     def neighbour(dy: int, dx: int) -> NDArray[np.float32]:
-        beside: NDArray[np.float32] = sign * padded[row + 1 + dy, column + 1 + dx]
+        """Return the pixels beside, 0 beyond the border."""
+        y, x = row + dy, column + dx
+        within = (y >= 0) & (y < surface.shape[0]) & (x >= 0) & (x < surface.shape[1])
+        beside = np.zeros_like(height)
+        beside[within] = (sign * surface[y % len(surface), x % surface.shape[1]])[
+            within
+        ]
         return beside
 
     highest = np.ones(row.size, bool)

@@ -61,7 +61,7 @@ def dilate_by_disc(plane: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]
     The cost grows with the length of the outlines, not with their areas.
     """
     dilated = np.zeros(plane.shape, np.bool_)
-    _draw_discs(plane.view(np.uint8), 1, _disc(radius), dilated.view(np.uint8))
+    _draw_discs(plane.view(np.uint8), 1, disc_rows(radius), dilated.view(np.uint8))
     return dilated
 
 
@@ -90,7 +90,7 @@ def dilate_bits_by_disc(
     radius : float
     """
     dilated = np.zeros(mask.shape, np.int32)
-    _draw_discs(mask, growing, _disc(radius), dilated)
+    _draw_discs(mask, growing, disc_rows(radius), dilated)
     return dilated
 
 
@@ -150,7 +150,7 @@ def _average_blocks(
             known[row, column] = number > 0
 
 
-def _disc(radius: float) -> NDArray[np.intp]:
+def disc_rows(radius: float) -> NDArray[np.intp]:
     """Return half the widths of the rows of a disc, without their middles."""
     reach = int(radius)
     discs: NDArray[np.bool_] = _radii((2 * reach + 1, 2 * reach + 1)) <= radius

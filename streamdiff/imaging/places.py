@@ -3,7 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.model import MaskPlane
+from streamdiff.model.planes import read_only
+
+# Pixels that are looked at together: nearly all are faint.
+_RUN = 32
 
 
 def places(plane: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -13,6 +18,42 @@ def places(plane: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
     """
     row, column = np.divmod(np.flatnonzero(plane), max(plane.shape[1], 1))
     return row, column
+
+
+def places_beyond(
+    image: NDArray[np.float32], limit: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of pixels that reach a limit of either sign, row by row.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (ny, nx)
+    limit : float
+        At least 0.
+    """
+    found = _find_beyond(read_only(image), np.float32(limit))
+    row, column = np.divmod(found, max(image.shape[1], 1))
+    return row, column
+
+
+@compiled
+def _find_beyond(image: NDArray[np.float32], limit: np.float32) -> NDArray[np.int64]:
+    height, width = image.shape
+    found, n = np.empty(_RUN, np.int64), 0
+    for y in range(height):
+        for start in range(0, width, _RUN):
+            stop, n_beyond = min(start + _RUN, width), 0
+            for x in range(start, stop):
+                n_beyond += abs(image[y, x]) >= limit
+            if not n_beyond:
+                continue
+            if n + n_beyond > len(found):
+                found = np.concatenate((found[:n], np.empty(n + _RUN, np.int64)))
+            for x in range(start, stop):
+                if abs(image[y, x]) >= limit:
+                    found[n] = y * width + x
+                    n += 1
+    return found[:n]
 
 
 def with_value(
