@@ -18,6 +18,7 @@ from streamdiff.model import (
     PolynomialPsf,
     Psf,
 )
+from streamdiff.model.planes import read_only
 
 _Stamps = NDArray[np.float64]
 
@@ -90,12 +91,15 @@ class PointSourceFilter:
         """
         good = _taking_part(difference, exclude)
         (noise,) = _correlate([difference.variance], good, difference.psf, np.square)
-        noise *= difference.covariance_factor
         # The rule needs no more than the PSF in the middle of the image.
         height, width = difference.shape
         power = difference.psf.centred_at((width - 1) / 2, (height - 1) / 2) ** 2
-        seen = share_on_good(good, power) >= min_power
-        _to_deviations(noise, seen)
+        share = share_on_good(good, power)
+        # One row stands for all where the factor is the same everywhere.
+        factor = np.atleast_2d(np.float32(difference.covariance_factor))
+        factor = np.broadcast_to(factor, (len(factor), width))
+        given = read_only(np.ascontiguousarray(factor))
+        _to_deviations(noise, given, share, np.float32(min_power))
         return cls(psf=difference.psf, good=good, noise=noise)
 
     def filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,16 +147,23 @@ def _mark_good(
 
 
 @compiled
-def _to_deviations(variance: NDArray[np.float32], seen: NDArray[np.bool_]) -> None:
+def _to_deviations(
+    variance: NDArray[np.float32],
+    factor: NDArray[np.float32],
+    share: NDArray[np.float32],
+    least: np.float32,
+) -> None:
     """Take the roots where enough of the PSF is seen, infinity elsewhere.
 
     Rounding of the transforms: no noise is where no variance was.
     """
-    for y in range(variance.shape[0]):
-        for x in range(variance.shape[1]):
+    height, width = variance.shape
+    for y in range(height):
+        row = factor[y % len(factor)]
+        for x in range(width):
             value = variance[y, x]
-            known = seen[y, x] & (value > 0)
-            variance[y, x] = np.sqrt(value if known else np.float32(np.inf))
+            known = (share[y, x] >= least) & (value > 0)
+            variance[y, x] = np.sqrt(value * row[x] if known else np.float32(np.inf))
 
 
 @compiled
