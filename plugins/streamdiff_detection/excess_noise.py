@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from streamdiff.imaging.compiled import compiled, inlined
-from streamdiff.imaging.interpolate import dilate_by_square
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.noise import robust_std
+from streamdiff.imaging.noise import quantile, robust_std
+from streamdiff.imaging.places import places_beyond
 from streamdiff_detection.starlight import Starlight, slope_squared
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
@@ -180,11 +180,30 @@ def _spread(
     some = np.s_[::step, ::step]
     values, around, usable = score[some], around[some], usable[some]
     # Crowded fields have no blank sky: the emptiest part of them is to do.
-    emptiest = float(np.quantile(around[usable], _EMPTIEST))
+    emptiest = quantile(around[usable], _EMPTIEST)
     sky = usable & (around <= max(_SKY, emptiest))
     highest = _SOURCE * robust_std(values[sky])
-    sources = dilate_by_square((score > highest) | (score < -highest), _AROUND // 2)
-    return robust_std(values[sky & ~sources[some]])
+    beside = np.zeros(sky.shape, np.bool_)
+    _mark_around(*places_beyond(score, highest), _AROUND // 2, step, beside)
+    return robust_std(values[sky & ~beside])
+
+
+@compiled
+def _mark_around(
+    row: NDArray[np.intp],
+    column: NDArray[np.intp],
+    half: int,
+    step: int,
+    marked: NDArray[np.bool_],
+) -> None:
+    """Mark every ``step``-th row and column within squares around pixels."""
+    height, width = marked.shape
+    for i in range(len(row)):
+        top, left = max(row[i] - half, 0), max(column[i] - half, 0)
+        bottom, right = (row[i] + half) // step + 1, (column[i] + half) // step + 1
+        for y in range(-(-top // step), min(bottom, height)):
+            for x in range(-(-left // step), min(right, width)):
+                marked[y, x] = True
 
 
 def _shift(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.places import places
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.significance import PointSourceFilter
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
 from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
@@ -58,11 +58,12 @@ class Scored:
 def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     """Return the significance of a difference with a PSF of a width [pixel]."""
     raw, template = _significances(difference, rules)
+    measured = _cleared(raw, template, difference.mask)
     stars = Starlight.of(template, width)
     excess = measure_excess(
         raw,
         stars,
-        _measured(raw, difference.mask),
+        measured,
         trusted=difference.noise is Noise.WHITE,
         settled=difference.score is not None,
     )
@@ -71,16 +72,47 @@ def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     return Scored(raw=raw, score=excess.calibrated(raw, stars), excess=excess)
 
 
-def _measured(score: NDArray[np.float32], mask: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return where the noise of a map can be told, which is where it has a value.
+def _cleared(
+    score: NDArray[np.float32], stars: NDArray[np.float32], mask: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Clear maps where there are no data, and return where their noise can be told.
 
-    Beside holes the variance is that of what is filled in: next to nothing is
-    significant there, neither noise nor the stars. If possible, that is left out.
+    That is where they have a value. Beside holes the variance is that of what is
+    filled in: next to nothing is significant there, neither noise nor the stars. If
+    possible, that is left out.
     """
-    known: NDArray[np.bool_] = score != 0
-    clear: NDArray[np.bool_] = known & ~_DOUBTED.in_mask(mask)
-    enough = _MIN_CLEAR * np.count_nonzero(known)
-    return clear if np.count_nonzero(clear) >= enough else known
+    clear = np.empty(score.shape, np.bool_)
+    no_data, doubted = np.int32(MaskPlane.NO_DATA), np.int32(_DOUBTED)
+    n_known = _fill_clear(score, stars, mask, no_data, doubted, clear)
+    enough = np.count_nonzero(clear) >= _MIN_CLEAR * n_known
+    return clear if enough else score != 0
+
+
+@compiled
+def _fill_clear(
+    score: NDArray[np.float32],
+    stars: NDArray[np.float32],
+    mask: NDArray[np.int32],
+    no_data: np.int32,
+    doubted: np.int32,
+    clear: NDArray[np.bool_],
+) -> int:
+    """Clear what has no data, and return how many values are left."""
+    n_known = 0
+    for y in range(score.shape[0]):
+        masked = np.int32(0)
+        for x in range(score.shape[1]):
+            known = score[y, x] != 0
+            n_known += known
+            clear[y, x] = known & ((mask[y, x] & doubted) == 0)
+            masked |= mask[y, x]
+        if not masked & no_data:
+            continue
+        for x in range(score.shape[1]):
+            if mask[y, x] & no_data:
+                n_known -= score[y, x] != 0
+                score[y, x] = stars[y, x] = 0
+    return n_known
 
 
 def _significances(
@@ -97,8 +129,6 @@ def _significances(
     else:
         found = [_finite(p) for p in (difference.score, given) if p is not None]
     score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
-    no_data = places(MaskPlane.NO_DATA.in_mask(difference.mask))
-    score[no_data] = stars[no_data] = 0
     return score, stars
 
 

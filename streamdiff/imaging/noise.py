@@ -16,14 +16,22 @@ def median(values: NDArray[np.floating]) -> float:
     As `numpy.median` does, in a fifth of the time: two places of the order at once
     are not sought by its fast way.
     """
-    values = np.ravel(values)
+    return quantile(values, 0.5)
+
+
+def quantile(values: NDArray[np.floating], part: float) -> float:
+    """Return the value that a part of the others, from 0 to 1, is below.
+
+    Between two of them, it is interpolated; see `median`.
+    """
     if not values.size:
         return float("nan")
-    middle = values.size // 2
-    ordered = np.partition(values, middle)
-    if values.size % 2:
-        return float(ordered[middle])
-    return float((ordered[:middle].max() + ordered[middle]) / 2)
+    place, fraction = divmod(part * (values.size - 1), 1)
+    ordered = np.partition(np.ravel(values), int(place))
+    low = float(ordered[int(place)])
+    if not fraction:
+        return low
+    return low + fraction * (float(ordered[int(place) + 1 :].min()) - low)
 
 
 def robust_std(values: ArrayLike) -> float:

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from streamdiff.errors import VarianceScaleError
 from streamdiff.imaging.background import blank_pixels, sky_background
-from streamdiff.imaging.noise import robust_std, typical_variance
+from streamdiff.imaging.noise import quantile, robust_std, typical_variance
 from streamdiff.model import UNUSABLE, Exposure
 
 # With fewer pixels the scatter itself is not known.
@@ -28,7 +28,7 @@ _TILE, _MAX_TILES = 256, 4
 _BOX = 32
 # The halves of a Gaussian agree to 2 / sqrt(n); stars widen the upper one.
 _LOPSIDED, _HALVES_ERROR, _ERRORS = 0.02, 2.0, 4.0
-_QUARTER_TAIL = 15.865
+_TAIL = 0.15865
 _SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0]) / sqrt(6)
 
 
@@ -137,9 +137,7 @@ def _factor(pulls: list[NDArray[np.float32]], tiles: list[_Tile]) -> float:
 
 
 def _is_lopsided(values: NDArray[np.float32]) -> bool:
-    low, middle, high = np.percentile(
-        values, [_QUARTER_TAIL, 50, 100 - _QUARTER_TAIL]
-    ).tolist()
+    low, middle, high = (quantile(values, q) for q in (_TAIL, 0.5, 1 - _TAIL))
     by_chance = _ERRORS * _HALVES_ERROR / sqrt(values.size)
     return bool(high - middle > (middle - low) * (1 + max(_LOPSIDED, by_chance)))
 

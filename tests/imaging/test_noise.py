@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from streamdiff.imaging.noise import median, robust_std, typical_variance
+from streamdiff.imaging.noise import median, quantile, robust_std, typical_variance
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_the_median_is_that_of_numpy(n, dtype):
-    values = np.random.default_rng(n).normal(size=n).astype(dtype)
+@pytest.mark.parametrize("part", [0, 0.16, 0.5, 1])
+def test_quantiles_are_those_of_numpy(n, part):
+    values = np.random.default_rng(n).normal(size=n)
     given = values.copy()
-    assert median(values) == np.median(values)
+    assert quantile(values, part) == pytest.approx(np.quantile(values, part), rel=1e-12)
     assert (values == given).all()
 
 
