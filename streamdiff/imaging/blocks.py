@@ -17,6 +17,8 @@ Border = Literal["zero", "mirror"]
 
 # Pixels of the blocks that are transformed together.
 _BATCH = 2**16
+# A power of two is transformed faster than what is less by this part.
+_POWER_OF_TWO = 1 / 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,7 @@ class Blocks:
             kernel_shape=(ky, kx),
             cell=(hy, hx),
             count=(ceil(ny / hy), ceil(nx / hx)),
-            padded=(
-                fft.next_fast_len(hy + ky - 1, real=True),
-                fft.next_fast_len(hx + kx - 1, real=True),
-            ),
+            padded=(_fast(hy + ky - 1), _fast(hx + kx - 1)),
         )
 
     @property
@@ -120,7 +119,7 @@ class Blocks:
             for row in range(rows.start, rows.stop):
                 for columns, spectra in self._batches(plane, border, row):
                     cells = convolve_blocks(row, columns, spectra)
-                    self._paste(convolved, row, columns, cells)
+                    self.paste(convolved, row, columns, cells)
 
         in_strips(fill, self.count[0])
         return convolved
@@ -151,7 +150,7 @@ class Blocks:
         )
         return pixels[..., ky - 1 : ky - 1 + hy, kx - 1 : kx - 1 + hx]
 
-    def _paste(
+    def paste(
         self,
         plane: NDArray[np.float32],
         row: int,
@@ -164,6 +163,14 @@ class Blocks:
         for column, cell in zip(range(columns.start, columns.stop), cells, strict=True):
             target = strip[:, column * width :][:, :width]
             target[:] = cell[: target.shape[0], : target.shape[1]]
+
+
+def _fast(side: int) -> int:
+    """Return a side of at least this size that is transformed fast."""
+    power = 1 << (side - 1).bit_length()
+    if power <= side * (1 + _POWER_OF_TWO):
+        return power
+    return int(fft.next_fast_len(side, real=True))
 
 
 def window(

@@ -22,8 +22,6 @@ from streamdiff.model import MatchingKernel
 # Sides of blocks, overlaps included. The largest waste little on them, and fit the
 # cache; the smaller ones follow kernels that vary.
 _BLOCKS = (256, 192, 150, 120, 96, 75, 60, 48, 36, 24)
-# Along an axis, so many kernels that are constant tell one that varies.
-_ALONG_AXIS = 16
 # What may be missing of a matching kernel.
 _MATCHING_TOLERANCE = 2e-3
 
@@ -168,44 +166,6 @@ def convolve_field(
         return cells[:, 0]
 
     return blocks.convolve(plane, border, tilted)
-
-
-def convolve_in_blocks(
-    plane: NDArray[Any], field: KernelField, *, border: Border = "zero"
-) -> NDArray[np.float32]:
-    """Return an image convolved with a kernel that varies from block to block.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (ny, nx)
-        Finite everywhere: a NaN would spread over its block.
-    field : KernelField
-    border : {"zero", "mirror"}
-        What lies outside the image.
-
-    Notes
-    -----
-    Within a block the kernel is the one in its middle. That is for what does not
-    change to first order with the kernel, as does a significance; it takes no longer
-    than a constant kernel.
-    """
-    largest = max(min(plane.shape) // _ALONG_AXIS, _SMALLEST_CELL)
-    cell = min(_cell(field.shape), largest)
-    blocks = Blocks.of(plane.shape, field.shape, cell)
-    parts = blocks.transform(field.kernels)
-    of_rows, of_columns = (
-        field.nodes.along(axis, np.mean(blocks.ends(axis), axis=0)) for axis in (0, 1)
-    )
-    weights = np.ones((*blocks.count, 1, len(parts)), np.float32)
-    weights[..., 0, 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
-
-    def constant(
-        row: int, columns: slice, spectra: NDArray[np.complex64]
-    ) -> NDArray[np.float32]:
-        products = times_sums(spectra, weights[row, columns], parts)
-        return blocks.invert(products[:, 0])
-
-    return blocks.convolve(plane, border, constant)
 
 
 def convolve_matching(

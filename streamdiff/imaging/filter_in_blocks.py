@@ -6,7 +6,6 @@ the kernels, and the pixels that do not count are left out on the way.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,6 +15,7 @@ from scipy import fft
 from streamdiff.imaging.blocks import Blocks
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.kernel_field import KernelField
+from streamdiff.imaging.strips import in_strips
 from streamdiff.model.planes import read_only
 
 # Side of the largest blocks, overlaps included; along an axis, at least so many tell
@@ -23,8 +23,6 @@ from streamdiff.model.planes import read_only
 _BLOCK, _ALONG_AXIS, _SMALLEST_CELL = 256, 16, 32
 # Pixels of the blocks that are transformed together: they stay in the cache.
 _BATCH = 2**16
-# A power of two is transformed faster than what is less by this part.
-_POWER_OF_TWO = 1 / 16
 
 
 def filter_in_blocks(
@@ -53,22 +51,26 @@ def filter_in_blocks(
     given = [read_only(np.ascontiguousarray(plane, np.float32)) for plane in planes]
     counts = read_only(good)
     results = [np.empty(good.shape, np.float32) for _ in planes]
-    height, width = blocks.padded
     above, left = (k // 2 for k in field.shape)
+    height, width = blocks.padded
     length = (blocks.count[1] - 1) * blocks.cell[1] + width
-    strips = np.empty((len(planes), height, length), np.float32)
-    windows = sliding_window_view(strips, width, axis=2)[:, :, :: blocks.cell[1]]
     step = max(1, _BATCH // (height * width))
-    for row in range(blocks.count[0]):
-        for plane, strip in zip(given, strips, strict=True):
-            _take_in(plane, counts, row * blocks.cell[0] - above, left, strip)
-        for first in range(0, blocks.count[1], step):
-            columns = slice(first, min(first + step, blocks.count[1]))
-            kernels = np.tensordot(weights[row, columns], parts, 1)
-            for window, result in zip(windows, results, strict=True):
-                spectra = fft.rfft2(window[:, columns].transpose(1, 0, 2))
-                spectra *= kernels.view(np.complex64)
-                blocks.paste(result, row, columns, blocks.invert(spectra))
+
+    def fill(rows: slice) -> None:
+        strips = np.empty((len(planes), height, length), np.float32)
+        windows = sliding_window_view(strips, width, axis=2)[:, :, :: blocks.cell[1]]
+        for row in range(rows.start, rows.stop):
+            for plane, strip in zip(given, strips, strict=True):
+                _take_in(plane, counts, row * blocks.cell[0] - above, left, strip)
+            for first in range(0, blocks.count[1], step):
+                columns = slice(first, min(first + step, blocks.count[1]))
+                kernels = np.tensordot(weights[row, columns], parts, 1)
+                for window, result in zip(windows, results, strict=True):
+                    spectra = fft.rfft2(window[:, columns].transpose(1, 0, 2))
+                    spectra *= kernels.view(np.complex64)
+                    blocks.paste(result, row, columns, blocks.invert(spectra))
+
+    in_strips(fill, blocks.count[0])
     return results
 
 
@@ -77,14 +79,7 @@ def _blocks(shape: tuple[int, ...], field: KernelField) -> Blocks:
     cell = max(_BLOCK - side + 1, 4 * side)
     if not field.is_constant:
         cell = min(cell, max(min(shape) // _ALONG_AXIS, _SMALLEST_CELL))
-    blocks = Blocks.of(shape, field.shape, cell)
-    height, width = (_fast(n) for n in blocks.padded)
-    return replace(blocks, padded=(height, width))
-
-
-def _fast(side: int) -> int:
-    power = 1 << (side - 1).bit_length()
-    return power if power <= side * (1 + _POWER_OF_TWO) else side
+    return Blocks.of(shape, field.shape, cell)
 
 
 def _weights(field: KernelField, blocks: Blocks) -> NDArray[np.float32]:
