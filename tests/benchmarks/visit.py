@@ -5,7 +5,8 @@ their templates, and processes a visit of each with every subtractor, with kerne
 are constant and that vary, in one thread and in two: each case in a process of its
 own, the visit several times. It prints the medians in seconds and fft units (one
 `scipy.fft.rfft2` of 4096 x 4096 float32 in one thread, in the same process), the
-largest resident memory, and how the time grows with the number of pixels.
+largest resident memory of the first visit and of those after it, and how the time
+grows with the number of pixels.
 
 ``-o FOLDER`` also writes ``visit.json`` and ``visit.png``, the time of every stage;
 ``compare BEFORE.json AFTER.json`` shows what a change did.
@@ -119,7 +120,7 @@ def measure(folder: Path, case: Case, repeats: int) -> dict:
     event = decode_event(consumed(sent))
     noise = np.random.default_rng(0)
     plane = noise.standard_normal((UNIT_SIDE, UNIT_SIDE), np.float32)
-    units, totals, stages = [], [], []
+    units, totals, stages, peaks = [], [], [], []
     with scipy.fft.set_workers(case.threads):
         for number in range(repeats + 1):
             again = replace(event, event_id=f"{event.event_id}/{number}")
@@ -127,9 +128,7 @@ def measure(folder: Path, case: Case, repeats: int) -> dict:
             done = answer(handler, TOPICS.visit_ready, again, number)
             totals.append(time.perf_counter() - began)
             stages.append(dict(done.stage_seconds))
-            if number == 0:
-                # before the plane of the unit adds to it
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB)
             began = time.perf_counter()
             scipy.fft.rfft2(plane, workers=1)
             units.append(time.perf_counter() - began)
@@ -143,7 +142,9 @@ def measure(folder: Path, case: Case, repeats: int) -> dict:
         "first_s": totals[0],
         "seconds": total,
         "stages": seconds,
-        "peak_mib": peak - plane.nbytes / MIB**2,
+        # the plane of the unit is there all the time
+        "peak_mib": peaks[0] - plane.nbytes / MIB**2,
+        "later_mib": peaks[-1] - plane.nbytes / MIB**2,
     }
 
 
@@ -162,7 +163,8 @@ def measured(folder: Path, case: Case, repeats: int) -> dict:
 
 def tell(results: list[dict], console: Console) -> None:
     """Print a table of all cases, and one of their stages in fft units."""
-    table = Table("case", "s", "fft units", "MiB", "alerts", "first s", box=None)
+    heads = ("case", "s", "fft units", "MiB, first", "later", "alerts", "first s")
+    table = Table(*heads, box=None)
     for result in results:
         units = result["seconds"] / result["unit_s"]
         table.add_row(
@@ -170,6 +172,7 @@ def tell(results: list[dict], console: Console) -> None:
             f"{result['seconds']:.2f}",
             f"{units:.1f}",
             f"{result['peak_mib']:.0f}",
+            f"{result['later_mib']:.0f}",
             f"{result['n_alerts']}",
             f"{result['first_s']:.2f}",
         )
