@@ -108,7 +108,7 @@ class Cutter:
         shape = self.target.image.shape
         terms = field_terms(inner[1], inner[0], self.order, shape)
         return Cutout(
-            terms=np.moveaxis(terms, 0, -3),
+            terms=np.ascontiguousarray(np.moveaxis(terms, 0, -3)),
             target=self._target(self.target.image, inner),
             convolved=self.convolver.convolve(self.source.image[outer].astype(float)),
             target_variance=_smoothed(self._target(self.target.variance, inner)),

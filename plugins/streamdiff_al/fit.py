@@ -15,6 +15,7 @@ from scipy.signal import fftconvolve
 from streamdiff.model import MatchingKernel
 from streamdiff.model.field import n_field_terms
 from streamdiff_al.cutout import Cutout
+from streamdiff_al.design import design, flat
 from streamdiff_al.local_terms import as_planes, expanded, planes_within
 from streamdiff_al.normal_equations import NormalEquations
 
@@ -114,14 +115,14 @@ class SpatialModel:
         background = cutout.terms[..., : self._n_background, :, :] * root
         if self.kernel_order > _EXACT_ORDER and small:
             within = planes_within(cutout.side) * root
-            rows, planes = (
-                _design(cutout.convolved, within, background, 3),
-                as_planes(terms),
-            )
+            rows = design(cutout.convolved, within, background, n_first=3)
+            planes = as_planes(terms)
         else:
-            rows = _design(cutout.convolved, terms * root, background, self._n_first)
+            rows = design(
+                cutout.convolved, terms * root, background, n_first=self._n_first
+            )
             planes = None
-        target = _flat(cutout.target * root[..., 0, :, :])
+        target = flat(cutout.target * root[..., 0, :, :])
         own_noise = weight * cutout.own_source_variance
         powers = terms * own_noise[..., np.newaxis, :, :]
         return Sums(
@@ -131,7 +132,7 @@ class SpatialModel:
             planes=planes,
             square=np.square(target).sum(axis=-1),
             target_noise=(weight * cutout.target_variance).sum(axis=(-2, -1)),
-            power=_flat(powers) @ _flat(terms).swapaxes(-1, -2),
+            power=flat(powers) @ flat(terms).swapaxes(-1, -2),
             n_pixels=cutout.usable.sum(axis=(-2, -1)),
         )
 
@@ -199,11 +200,11 @@ class SpatialModel:
         """
         weight = np.where(cutout.usable, 1 / variance, 0)
         terms, n_background = cutout.terms * weight, self._n_background
-        weighted = _design(
+        weighted = design(
             cutout.convolved,
             terms[: self._n_terms],
             terms[:n_background],
-            self._n_first,
+            n_first=self._n_first,
         ).reshape(-1, *weight.shape)
         spread = fftconvolve(weighted, kernel[np.newaxis, ::-1, ::-1], axes=(1, 2))
         of_target = _power(weighted, cutout.target_variance)
@@ -214,9 +215,9 @@ class SpatialModel:
     ) -> NDArray[np.float64]:
         """Return the fit to the target of a candidate, or each of a stack; (m, m)."""
         coefficients = self._coefficients(parameters).swapaxes(-1, -2)
-        images = coefficients @ _flat(cutout.convolved)
+        images = coefficients @ flat(cutout.convolved)
         background = self.background(parameters)[..., np.newaxis]
-        terms = _flat(cutout.terms)
+        terms = flat(cutout.terms)
         fitted = _summed(terms, images) + _summed(terms, background)
         return fitted.reshape(cutout.target.shape)
 
@@ -362,45 +363,6 @@ def level(
     known = np.where(usable, variance, np.nan)
     median = np.nanmedian(known, axis=(-2, -1), keepdims=True)
     return np.broadcast_to(median, variance.shape)
-
-
-def _design(
-    convolved: NDArray[np.float64],
-    terms: NDArray[np.float64],
-    background: NDArray[np.float64],
-    n_first: int,
-) -> NDArray[np.float64]:
-    """Return what a unit of each parameter adds to each pixel; (p, m * m).
-
-    Parameters
-    ----------
-    convolved : ndarray of float64, shape (n_basis, m, m)
-    terms, background : ndarray of float64, shape (n, m, m)
-        What the coefficients of kernel and background are multiplied by.
-    n_first : int
-        So many of the terms has the first kernel of the basis.
-    """
-    *stack, n_basis, m, _ = convolved.shape
-    n_terms = terms.shape[-3]
-    n_kernel = n_first + (n_basis - 1) * n_terms
-    rows = np.empty((*stack, n_kernel + background.shape[-3], m, m))
-    np.multiply(
-        convolved[..., :1, :, :],
-        terms[..., :n_first, :, :],
-        out=rows[..., :n_first, :, :],
-    )
-    np.multiply(
-        convolved[..., 1:, np.newaxis, :, :],
-        terms[..., np.newaxis, :, :, :],
-        out=rows[..., n_first:n_kernel, :, :].reshape(*stack, -1, n_terms, m, m),
-    )
-    rows[..., n_kernel:, :, :] = background
-    return _flat(rows)
-
-
-def _flat(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return images with their pixels along one axis; shape (..., m * m)."""
-    return images.reshape(*images.shape[:-2], -1)
 
 
 def _summed(

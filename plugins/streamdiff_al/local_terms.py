@@ -5,15 +5,19 @@ whatever the order. Terms are planes but for (side of the square / image)^2.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.model.planes import read_only
 
+
+@cache
 def planes_within(side: int) -> NDArray[np.float64]:
     """Return 1, and x and y from the middle of a square; shape (3, side, side)."""
     y, x = np.indices((side, side)) - side // 2
-    return np.array([np.ones((side, side)), x, y])
+    return read_only(np.array([np.ones((side, side)), x, y]))
 
 
 def expanded(
@@ -93,9 +97,10 @@ def as_planes(terms: NDArray[np.float64]) -> NDArray[np.float64]:
     terms : ndarray of float64, shape (n_terms, m, m)
     """
     middle = terms.shape[-1] // 2
-    along_x, along_y = terms[..., middle, :], terms[..., middle]
-    slopes = [
-        (line[..., middle + 1] - line[..., middle - 1]) / 2
-        for line in (along_x, along_y)
-    ]
-    return np.stack([along_x[..., middle], *slopes], axis=-1)
+    around = slice(middle - 1, middle + 2)
+    along_x, along_y = terms[..., middle, around], terms[..., around, middle]
+    planes = np.empty((*along_x.shape[:-1], 3))
+    planes[..., 0] = along_x[..., 1]
+    planes[..., 1] = (along_x[..., 2] - along_x[..., 0]) / 2
+    planes[..., 2] = (along_y[..., 2] - along_y[..., 0]) / 2
+    return planes

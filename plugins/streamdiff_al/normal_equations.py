@@ -46,7 +46,7 @@ class NormalEquations:
         stacked = (f.name for f in fields(self) if f.name != "expected")
         return replace(self, **{name: getattr(self, name)[row] for name in stacked})
 
-    def expecting(self, expected: NDArray[np.float64]) -> "NormalEquations":
+    def expecting(self, expected: NDArray[np.float64] | None) -> "NormalEquations":
         """Return the equations with combinations of parameters that are expected."""
         return replace(self, expected=expected)
 

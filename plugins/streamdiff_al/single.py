@@ -1,6 +1,6 @@
 """The kernels of single candidates."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,7 @@ class SingleFitter:
         if self._constant_weights:
             variance = level(variance, cutouts.usable)
         sums = self._model.sums(cutouts, variance)
-        equations = replace(
-            self._model.each(sums, self.overlaps), expected=self._scaled
-        )
+        equations = self._model.each(sums, self.overlaps).expecting(self._scaled)
         strengths = self._strengths(equations)
         if self._regularisation is not None:
             penalties = strengths[:, np.newaxis, np.newaxis] * self.roughness
@@ -100,12 +98,9 @@ class SingleFitter:
         parameters, conditions = equations.solve()
         kernels = parameters[:, : len(self.overlaps)]
         powers = np.einsum("ni,ij,nj->n", kernels, self.overlaps, kernels)
-        left = cutouts.target - self._model.predict(parameters, cutouts)
         # Smooth as it is, convolution only scales the variance.
-        source_variance = (
-            powers[:, np.newaxis, np.newaxis] * cutouts.own_source_variance
-        )
-        variances = cutouts.target_variance + source_variance
+        convolved = powers[:, np.newaxis, np.newaxis] * cutouts.own_source_variance
+        left = cutouts.target - self._model.predict(parameters, cutouts)
         return [
             Single(
                 kernel=kernels[i],
@@ -113,16 +108,17 @@ class SingleFitter:
                 strength=float(strengths[i]),
                 weight=float(sums.matrix[i, 0, 0]),
                 left=left[i],
-                variance=variances[i],
+                variance=cutouts.target_variance[i] + convolved[i],
             )
             for i in range(len(kernels))
         ]
 
     def _strengths(self, equations: NormalEquations) -> NDArray[np.float64]:
         """Return the strengths of the regularisation; shape (n,)."""
-        strengths = np.zeros(len(equations.matrix))
-        if self._regularisation is not None:
-            padded = np.pad(self.roughness, (0, 1))
-            for i in range(len(strengths)):
-                strengths[i] = self._regularisation.choose(equations.take(i), padded)
-        return strengths
+        n, regularisation = len(equations.matrix), self._regularisation
+        if regularisation is None:
+            return np.zeros(n)
+        penalty = np.pad(self.roughness, (0, 1))
+        return np.array(
+            [regularisation.choose(equations.take(i), penalty) for i in range(n)]
+        )

@@ -88,3 +88,19 @@ def test_fewer_pixels_than_parameters_tell_nothing_of_the_noise():
 def test_solver_times_vector_is_the_solution(expected):
     both = equations(overstated=2.0, expected=expected)
     assert both.solver @ both.vector == pytest.approx(both.solve()[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("expected", [None, TRUTH[:, np.newaxis]])
+def test_stacked_equations_are_solved_as_each_of_them(expected):
+    both = [equations(overstated=o, expected=expected) for o in (1.0, 3.0)]
+    names = ("matrix", "noise", "vector", "square", "target_noise", "n_pixels")
+    stack = NormalEquations(
+        **{name: np.array([getattr(one, name) for one in both]) for name in names},
+        expected=expected,
+    )
+    solutions, conditions = stack.solve()
+    for row, one in enumerate(both):
+        solution, condition = one.solve()
+        assert solutions[row] == pytest.approx(solution)
+        assert conditions[row] == pytest.approx(condition)
+        assert (stack.take(row).matrix == one.matrix).all()
