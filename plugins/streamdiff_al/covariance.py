@@ -1,5 +1,7 @@
 """The covariance factor of a difference, from those of the two exposures."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +21,16 @@ def combine_covariance(
     if all(f.ndim == 0 for f in factors) and factors[0] == factors[1]:
         return float(factors[0])
     combined = np.empty(science.shape, np.float32)
-    planes = [np.broadcast_to(f.astype(np.float32), science.shape) for f in factors]
+    rows = [_as_rows(factor, science.shape[1]) for factor in factors]
     scale = np.float32(kernel_sum**2)
-    _fill(science.variance, template.variance, scale, planes[0], planes[1], combined)
+    _fill(science.variance, template.variance, scale, rows[0], rows[1], combined)
     return combined
+
+
+def _as_rows(factor: NDArray[Any], width: int) -> NDArray[np.float32]:
+    """Return a plane, or for a number the one row that all rows are."""
+    rows = np.full((1, width), factor) if factor.ndim == 0 else factor
+    return np.asarray(rows, np.float32)
 
 
 @compiled
@@ -34,13 +42,13 @@ def _fill(
     of_template: NDArray[np.float32],
     combined: NDArray[np.float32],
 ) -> None:
-    height, width = combined.shape
-    for y in range(height):
-        for x in range(width):
+    half = np.float32(0.5)
+    for y in range(combined.shape[0]):
+        ours = of_science[y % len(of_science)]
+        others = of_template[y % len(of_template)]
+        for x in range(combined.shape[1]):
             total = science[y, x] + scale * template[y, x]
             # Where either variance says nothing, the parts are equal.
-            share = np.float32(0.5)
-            if 0 < total < np.inf:
-                share = science[y, x] / total
-            other = of_template[y, x]
-            combined[y, x] = other + share * (of_science[y, x] - other)
+            known = (total > 0) & (total < np.inf)
+            share = science[y, x] / total if known else half
+            combined[y, x] = others[x] + share * (ours[x] - others[x])
