@@ -55,7 +55,7 @@ class Cutout:
         return complete
 
     def take(self, rows: ArrayLike) -> "Cutout":
-        """Return the candidates of a stack that an index names."""
+        """Return a copy of the candidates of a stack that an index names."""
         rows = np.asarray(rows)
         return Cutout(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 

@@ -144,9 +144,9 @@ class _Fit:
         if self._first is None or expected is None:
             return self._free.applied(vectors, share)
         first = expected @ self._first.applied(expected.T @ vectors, share)
-        noise = share[..., np.newaxis, np.newaxis] * self._equations.noise
-        signal = self._equations.matrix - noise
-        return first + self._free.applied(vectors - signal @ first, share)
+        noise = share[..., np.newaxis, np.newaxis] * (self._equations.noise @ first)
+        left = vectors - (self._equations.matrix @ first - noise)
+        return first + self._free.applied(left, share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

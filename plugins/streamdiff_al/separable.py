@@ -69,8 +69,7 @@ class Separable:
         rows = rows.reshape(*pixels.shape[:-1], len(self.along), -1)
         products = self.along @ rows.swapaxes(-3, -2)
         n = len(self.owners[0])
-        # A view would keep all products in memory.
-        convolved, more = products[..., :n, :, :].copy(), products[..., n:, :, :]
+        convolved, more = products[..., :n, :, :], products[..., n:, :, :]
         for owners in self.owners[1:]:
             convolved[..., owners, :, :] += more[..., : len(owners), :, :]
             more = more[..., len(owners) :, :, :]
