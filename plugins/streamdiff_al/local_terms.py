@@ -71,22 +71,27 @@ def _of_kernel(
     the order does not matter, and each is summed once.
     """
     n, n_terms, _ = planes.shape
-    (kernel, other), (plane, beside), (term, after) = (
-        np.triu_indices(size) for size in (n_basis, 3, n_terms)
-    )
-    rows, columns = 3 * kernel + plane[:, np.newaxis], 3 * other + beside[:, np.newaxis]
+    kernel, other = np.triu_indices(n_basis)
+    plane, beside = (numbers[:, np.newaxis] for numbers in np.triu_indices(3))
+    term, after = np.triu_indices(n_terms)
+    rows, columns = 3 * kernel + plane, 3 * other + beside
     products = np.array([matrix[rows, columns] for matrix in matrices])
-    turned = planes.swapaxes(1, 2)
-    weights = turned[:, plane][..., term] * turned[:, beside][..., after]
-    swapped = turned[:, beside][..., term] * turned[:, plane][..., after]
-    weights += np.where(plane != beside, 1, 0)[:, np.newaxis] * swapped
+    weights = planes[:, term, plane] * planes[:, after, beside]
+    swapped = planes[:, term, beside] * planes[:, after, plane]
+    weights += np.where(plane == beside, 0, swapped)
     sums = products.reshape(6 * n, -1).T @ weights.reshape(6 * n, -1)
-    numbers = [np.zeros((size, size), int) for size in (n_basis, n_terms)]
-    for number, pair in zip(numbers, ((kernel, other), (term, after)), strict=True):
-        number[pair] = number[pair[::-1]] = np.arange(len(pair[0]))
-    of_pairs = sums[numbers[0][:, np.newaxis, :, np.newaxis], numbers[1][:, np.newaxis]]
-    side = n_basis * n_terms
-    return of_pairs.reshape(side, side)
+    kernels, terms = _pair_numbers(n_basis), _pair_numbers(n_terms)
+    # In the order of parameters, the terms of a kernel are side by side.
+    of_kernel = sums[kernels[:, np.newaxis, :, np.newaxis], terms[:, np.newaxis]]
+    return of_kernel.reshape(n_basis * n_terms, -1)
+
+
+def _pair_numbers(size: int) -> NDArray[np.intp]:
+    """Return the numbers that pairs have in `np.triu_indices`, in whatever order."""
+    numbers = np.zeros((size, size), np.intp)
+    first, second = np.triu_indices(size)
+    numbers[first, second] = numbers[second, first] = np.arange(len(first))
+    return numbers
 
 
 def as_planes(terms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -183,10 +183,8 @@ class Roster:
 
     def _examine(self, numbers: Sequence[int], status: CandidateStatus) -> None:
         """Fit candidates each on its own, if that has not been done."""
-        new, at_once = (
-            [n for n in numbers if n not in self._records],
-            self._cutter.at_once,
-        )
+        new = [number for number in numbers if number not in self._records]
+        at_once = self._cutter.at_once
         for start in range(0, len(new), at_once):
             self._examine_together(new[start : start + at_once], status)
 
