@@ -31,6 +31,8 @@ _NODES = 11
 _TOLERANCE, _CUT = 5e-4, 1e-6
 # What lies further out is no reason to leave a pixel out.
 _NEGLIGIBLE = 1e-3
+# Rows that are looked at together.
+_STRIP = 64
 
 
 def significance(
@@ -94,12 +96,12 @@ class PointSourceFilter:
         # The rule needs no more than the PSF in the middle of the image.
         height, width = difference.shape
         power = difference.psf.centred_at((width - 1) / 2, (height - 1) / 2) ** 2
-        share = share_on_good(good, power)
+        seen = is_seen(good, power, min_power)
         # One row stands for all where the factor is the same everywhere.
         factor = np.atleast_2d(np.float32(difference.covariance_factor))
         factor = np.broadcast_to(factor, (len(factor), width))
         given = read_only(np.ascontiguousarray(factor))
-        _to_deviations(noise, given, share, np.float32(min_power))
+        _to_deviations(noise, given, seen)
         return cls(psf=difference.psf, good=good, noise=noise)
 
     def filter(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,8 +152,7 @@ def _mark_good(
 def _to_deviations(
     variance: NDArray[np.float32],
     factor: NDArray[np.float32],
-    share: NDArray[np.float32],
-    least: np.float32,
+    seen: NDArray[np.bool_],
 ) -> None:
     """Take the roots where enough of the PSF is seen, infinity elsewhere.
 
@@ -162,7 +163,7 @@ def _to_deviations(
         row = factor[y % len(factor)]
         for x in range(width):
             value = variance[y, x]
-            known = (share[y, x] >= least) & (value > 0)
+            known = seen[y, x] & (value > 0)
             variance[y, x] = np.sqrt(value * row[x] if known else np.float32(np.inf))
 
 
@@ -175,10 +176,10 @@ def _divide(plane: NDArray[np.float32], noise: NDArray[np.float32]) -> None:
             plane[y, x] = ratio if np.isfinite(ratio) else np.float32(0)
 
 
-def share_on_good(
-    good: NDArray[np.bool_], stamp: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """Return which part of a stamp, centred on each pixel, is on good pixels.
+def is_seen(
+    good: NDArray[np.bool_], stamp: NDArray[np.floating], least: float
+) -> NDArray[np.bool_]:
+    """Return whether enough of a stamp, centred on each pixel, is on good pixels.
 
     Parameters
     ----------
@@ -186,44 +187,55 @@ def share_on_good(
         There are none beyond the border.
     stamp : ndarray of float, shape (ky, kx)
         At least 0, with odd sides; its faint outskirts do not count.
+    least : float
+        Part of its sum that is enough.
 
     Returns
     -------
-    ndarray of float32, shape (ny, nx)
+    ndarray of bool, shape (ny, nx)
     """
     middle = trimmed(stamp[np.newaxis], stamp[np.newaxis], _NEGLIGIBLE)[0]
     weights = np.asarray(middle / middle.sum(), np.float32)
     # Weights of the first pixels of each row, none to all of them.
     sums = np.cumsum(np.pad(weights, ((0, 0), (1, 0))), axis=1, dtype=np.float32)
     margins = [(k // 2, k // 2) for k in weights.shape]
-    share = np.ones(good.shape, np.float32)
-    _take_off(np.pad(good, margins), sums, share)
-    return share
+    seen = np.empty(good.shape, np.bool_)
+    _fill_seen(np.pad(good, margins), sums, np.float32(least), seen)
+    return seen
 
 
 @compiled
-def _take_off(
+def _fill_seen(
     surrounded: NDArray[np.bool_],
     sums: NDArray[np.float32],
-    share: NDArray[np.float32],
+    least: np.float32,
+    seen: NDArray[np.bool_],
 ) -> None:
-    """Subtract the weights of pixels that are not good, a run of them at a time."""
-    height, width = share.shape
+    """Take off the weights of pixels that are not good, a run of them at a time."""
+    height, width = seen.shape
     ky, kx = sums.shape[0], sums.shape[1] - 1
-    n_rows, n_columns = surrounded.shape
-    for v in range(n_rows):
-        top, bottom = max(v - ky + 1, 0), min(v + 1, height)
-        end = 0
-        for start in range(n_columns):
-            if start < end or surrounded[v, start]:
-                continue
-            end = start + 1
-            while end < n_columns and not surrounded[v, end]:
-                end += 1
-            for y in range(top, bottom):
-                row = sums[v - y]
-                for x in range(max(start - kx + 1, 0), min(end, width)):
-                    share[y, x] -= row[min(end - x, kx)] - row[max(start - x, 0)]
+    n_columns = surrounded.shape[1]
+    # Strip by strip: the shares stay in the cache.
+    strip = np.empty((_STRIP, width), np.float32)
+    for first in range(0, height, _STRIP):
+        stop = min(first + _STRIP, height)
+        strip[:] = 1
+        for v in range(first, stop + ky - 1):
+            top, bottom = max(v - ky + 1, first), min(v + 1, stop)
+            end = 0
+            for start in range(n_columns):
+                if start < end or surrounded[v, start]:
+                    continue
+                end = start + 1
+                while end < n_columns and not surrounded[v, end]:
+                    end += 1
+                for y in range(top, bottom):
+                    row, share = sums[v - y], strip[y - first]
+                    for x in range(max(start - kx + 1, 0), min(end, width)):
+                        share[x] -= row[min(end - x, kx)] - row[max(start - x, 0)]
+        for y in range(first, stop):
+            for x in range(width):
+                seen[y, x] = strip[y - first, x] >= least
 
 
 def _correlate(

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamdiff.imaging.significance import share_on_good, significance
+from streamdiff.imaging.significance import is_seen, significance
 from streamdiff.imaging.stamps import resized_stamps
 from streamdiff.model import (
     Convolved,
@@ -180,12 +180,15 @@ class Wrapped:
 
 
 @pytest.mark.parametrize("bad_fraction", [0.02, 0.5])
-def test_share_on_good_is_the_sum_of_the_good_pixels_of_a_stamp(bad_fraction):
+def test_a_stamp_is_seen_where_enough_of_it_is_on_good_pixels(bad_fraction):
     rng = np.random.default_rng(9)
-    good = rng.random((40, 50)) > bad_fraction
-    good[10:14] = False
+    good = rng.random((140, 50)) > bad_fraction
+    good[60:68] = False
     stamp = rng.random((5, 7))
     surrounded = np.pad(good, ((2, 2), (3, 3)))
     windows = np.lib.stride_tricks.sliding_window_view(surrounded, stamp.shape)
-    expected = (windows * stamp).sum(axis=(2, 3)) / stamp.sum()
-    assert share_on_good(good, stamp) == pytest.approx(expected, abs=1e-5)
+    share = (windows * stamp).sum(axis=(2, 3)) / stamp.sum()
+    for least in np.linspace(0.02, 0.98, 25):
+        clear = np.abs(share - least) > 1e-5
+        seen = is_seen(good, stamp, least)
+        assert (seen == (share >= least))[clear].all()
