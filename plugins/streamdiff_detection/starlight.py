@@ -104,10 +104,10 @@ def _find_stars(
     stars = [(0, 0) for _ in range(0)]
     for y in range(1, height - 1):
         for start in range(1, width - 1, _RUN):
-            stop, n_bright = min(start + _RUN, width - 1), 0
-            for x in range(start, stop):
-                n_bright += score[y, x] >= least
-            for x in range(start, stop if n_bright else start):
+            run, n_bright = score[y, start : min(start + _RUN, width - 1)], 0
+            for k in range(len(run)):
+                n_bright += run[k] >= least
+            for x in range(start, start + len(run) if n_bright else start):
                 is_star = score[y, x] >= least
                 for k in range(9 if is_star else 0):
                     v, u = y + k // 3 - 1, x + k % 3 - 1

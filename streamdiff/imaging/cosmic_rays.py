@@ -106,10 +106,12 @@ def _find_heads(
     heads = [(0, 0) for _ in range(0)]
     for y in range(height):
         for start in range(0, width, _RUN):
-            stop, n_bright = min(start + _RUN, width), 0
-            for x in range(start, stop):
-                n_bright += image[y, x] * image[y, x] > least * variance[y, x]
-            for x in range(start, stop if n_bright else start):
+            run = image[y, start : start + _RUN]
+            noise = variance[y, start : start + _RUN]
+            n_bright = 0
+            for k in range(len(run)):
+                n_bright += run[k] * run[k] > least * noise[k]
+            for x in range(start, start + len(run) if n_bright else start):
                 if not image[y, x] * image[y, x] > least * variance[y, x]:
                     continue
                 if not _is_known(image, variance, mask, exclude, y, x):

@@ -8,6 +8,9 @@ from scipy import ndimage
 
 from streamdiff.imaging.compiled import compiled
 
+# Pixels that are looked at together: most have no bits.
+_RUN = 64
+
 
 def fill_unusable(
     plane: NDArray[Any], unusable: NDArray[np.bool_]
@@ -166,19 +169,23 @@ def _draw_discs(
     height, width = bits.shape
     reach = len(disc) // 2
     for y in range(height):
-        for x in range(width):
-            if not bits[y, x]:
-                continue
-            drawn[y, x] |= bits[y, x]
-            here = bits[y, x] & growing
-            inner = here & bits[max(y - 1, 0), x] & bits[min(y + 1, height - 1), x]
-            inner &= bits[y, max(x - 1, 0)] & bits[y, min(x + 1, width - 1)]
-            if inner == here:
-                continue
-            for row in range(max(y - reach, 0), min(y + reach + 1, height)):
-                half = disc[row - y + reach]
-                for column in range(max(x - half, 0), min(x + half + 1, width)):
-                    drawn[row, column] |= here
+        for start in range(0, width, _RUN):
+            run, n_set = bits[y, start : start + _RUN], 0
+            for k in range(len(run)):
+                n_set += run[k] != 0
+            for x in range(start, start + len(run) if n_set else start):
+                if not bits[y, x]:
+                    continue
+                drawn[y, x] |= bits[y, x]
+                here = bits[y, x] & growing
+                inner = here & bits[max(y - 1, 0), x] & bits[min(y + 1, height - 1), x]
+                inner &= bits[y, max(x - 1, 0)] & bits[y, min(x + 1, width - 1)]
+                if inner == here:
+                    continue
+                for row in range(max(y - reach, 0), min(y + reach + 1, height)):
+                    half = disc[row - y + reach]
+                    for column in range(max(x - half, 0), min(x + half + 1, width)):
+                        drawn[row, column] |= here
 
 
 def _radii(shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -42,16 +42,16 @@ def _find_beyond(image: NDArray[np.float32], limit: np.float32) -> NDArray[np.in
     found, n = np.empty(_RUN, np.int64), 0
     for y in range(height):
         for start in range(0, width, _RUN):
-            stop, n_beyond = min(start + _RUN, width), 0
-            for x in range(start, stop):
-                n_beyond += abs(image[y, x]) >= limit
+            run, n_beyond = image[y, start : start + _RUN], 0
+            for k in range(len(run)):
+                n_beyond += abs(run[k]) >= limit
             if not n_beyond:
                 continue
             if n + n_beyond > len(found):
                 found = np.concatenate((found[:n], np.empty(n + _RUN, np.int64)))
-            for x in range(start, stop):
-                if abs(image[y, x]) >= limit:
-                    found[n] = y * width + x
+            for k in range(len(run)):
+                if abs(run[k]) >= limit:
+                    found[n] = y * width + start + k
                     n += 1
     return found[:n]
 
