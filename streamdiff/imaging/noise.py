@@ -40,11 +40,7 @@ def robust_std(values: ArrayLike) -> float:
     It is 1.4826 times the median absolute deviation from the median; NaN if
     there are no finite values. More than a million values are thinned out.
     """
-    sample = _finite_sample(values)
-    if not sample.size:
-        return float("nan")
-    deviation = np.abs(sample - median(sample))
-    return SIGMA_PER_MAD * median(deviation)
+    return SIGMA_PER_MAD * median(_deviations(_finite_sample(values)))
 
 
 def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
@@ -67,9 +63,14 @@ def typical_variance(variance: NDArray[np.float32], usable: NDArray[np.bool_]) -
     sample = sample[sample > 0]
     for _ in range(_CLIP_PASSES if sample.size else 0):
         # Of a plane that is constant but for the sources, the constant is left.
-        reach = _CLIP_SIGMA * robust_std(sample)
-        sample = sample[np.abs(sample - median(sample)) <= reach]
+        deviations = _deviations(sample)
+        sample = sample[deviations <= _CLIP_SIGMA * SIGMA_PER_MAD * median(deviations)]
     return float(sample.mean()) if sample.size else float("nan")
+
+
+def _deviations(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    deviations = values - median(values)
+    return np.abs(deviations, out=deviations)
 
 
 def _finite_sample(values: ArrayLike) -> NDArray[np.float64]:

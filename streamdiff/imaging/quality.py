@@ -6,7 +6,8 @@ from math import ceil, hypot, log10, pi, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdiff.imaging.noise import robust_std, typical_variance
+from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.noise import median, robust_std, typical_variance
 from streamdiff.imaging.stamps import pixels_around
 from streamdiff.imaging.stars import find_stars, known_stars
 from streamdiff.model import (
@@ -134,7 +135,7 @@ def limiting_flux(exposure: Exposure, *, snr: float = _LIMIT_SNR) -> float:
         return float("nan")
     factor = np.broadcast_to(exposure.covariance_factor, exposure.shape)[thin]
     variance = typical_variance(exposure.variance[thin], usable)
-    variance *= float(np.median(factor[usable]))
+    variance *= median(factor[usable])
     area = float(noise_equivalent_area(_central(exposure.psf, exposure.shape)))
     return snr * sqrt(variance * area)
 
@@ -236,9 +237,35 @@ def _to_difference(difference: Difference) -> float:
 
 
 def _n_filled(difference: Difference, science: Exposure, template: Exposure) -> int:
-    filled = _FILLED.in_mask(science.mask | template.mask)
-    filled |= ~np.isfinite(science.image) | ~np.isfinite(template.image)
-    return int(np.count_nonzero(filled & ~MaskPlane.NO_DATA.in_mask(difference.mask)))
+    return _count_filled(
+        science.image,
+        template.image,
+        science.mask,
+        template.mask,
+        difference.mask,
+        np.int32(_FILLED),
+        np.int32(MaskPlane.NO_DATA),
+    )
+
+
+@compiled
+def _count_filled(
+    science: NDArray[np.float32],
+    template: NDArray[np.float32],
+    science_mask: NDArray[np.int32],
+    template_mask: NDArray[np.int32],
+    mask: NDArray[np.int32],
+    filled: np.int32,
+    no_data: np.int32,
+) -> int:
+    """Return how many pixels with data are filled, or not finite, in one image."""
+    total = 0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            known = np.isfinite(science[y, x]) & np.isfinite(template[y, x])
+            masked = ((science_mask[y, x] | template_mask[y, x]) & filled) != 0
+            total += (masked | (not known)) & ((mask[y, x] & no_data) == 0)
+    return total
 
 
 def _mean_noise(difference: Difference) -> float:
