@@ -45,8 +45,7 @@ def filter_in_blocks(
     It takes about as long as two transforms of each whole image.
     """
     blocks = _blocks(good.shape, field)
-    # Weights are real: spectra count as pairs of real numbers.
-    parts = blocks.transform(field.kernels).view(np.float32)
+    lines, turns = _transformed_rows(field, blocks)
     weights = _weights(field, blocks)
     given = [read_only(np.ascontiguousarray(plane, np.float32)) for plane in planes]
     counts = read_only(good)
@@ -64,10 +63,11 @@ def filter_in_blocks(
                 _take_in(plane, counts, row * blocks.cell[0] - above, left, strip)
             for first in range(0, blocks.count[1], step):
                 columns = slice(first, min(first + step, blocks.count[1]))
-                kernels = np.tensordot(weights[row, columns], parts, 1)
+                mixed = np.tensordot(weights[row, columns], lines, 1)
+                kernels = turns @ mixed.view(np.complex64)
                 for window, result in zip(windows, results, strict=True):
                     spectra = fft.rfft2(window[:, columns].transpose(1, 0, 2))
-                    spectra *= kernels.view(np.complex64)
+                    spectra *= kernels
                     blocks.paste(result, row, columns, blocks.invert(spectra))
 
     in_strips(fill, blocks.count[0])
@@ -80,6 +80,21 @@ def _blocks(shape: tuple[int, ...], field: KernelField) -> Blocks:
     if not field.is_constant:
         cell = min(cell, max(min(shape) // _ALONG_AXIS, _SMALLEST_CELL))
     return Blocks.of(shape, field.shape, cell)
+
+
+def _transformed_rows(
+    field: KernelField, blocks: Blocks
+) -> tuple[NDArray[np.float32], NDArray[np.complex64]]:
+    """Return the spectra of rows of kernels, and what makes of them those of kernels.
+
+    Few rows are not 0: to transform their columns as a product of matrices takes less
+    memory than the spectra of all kernels, which would not stay in the cache. Weights
+    are real: spectra count as pairs of real numbers.
+    """
+    height, width = blocks.padded
+    rows = fft.rfft(np.asarray(field.kernels, np.float32), n=width)
+    phases = np.outer(np.arange(height), np.arange(field.shape[0])) / height
+    return rows.view(np.float32), np.exp(-2j * np.pi * phases).astype(np.complex64)
 
 
 def _weights(field: KernelField, blocks: Blocks) -> NDArray[np.float32]:
