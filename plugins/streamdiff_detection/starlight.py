@@ -124,27 +124,18 @@ def _fill_highest(
 ) -> None:
     """Fill in the highest value up to ``half`` rows and columns away, at least 0."""
     height, width = score.shape
-    size = 2 * half + 1
-    # Along rows first; those of so many rows are kept.
-    lines = np.zeros((size, width), np.float32)
     surrounded = np.zeros(width + 2 * half, np.float32)
-    for last in range(height + half):
-        surrounded[:] = 0
-        if last < height:
-            surrounded[half : half + width] = score[last]
-        reach = 1
-        # Of twice as many pixels each time; the last step overlaps.
-        while reach < size:
-            step = min(reach, size - reach)
-            ahead = surrounded[step:]
-            for x in range(len(ahead)):
-                surrounded[x] = max(surrounded[x], ahead[x])
-            reach += step
-        lines[last % size] = surrounded[:width]
-        if last < half:
-            continue
-        target = highest[last - half]
-        target[:] = 0
-        for line in lines:
+    middle = surrounded[half : half + width]
+    for y in range(height):
+        # Along columns first, a row at a time.
+        middle[:] = 0
+        for v in range(max(y - half, 0), min(y + half + 1, height)):
+            line = score[v]
             for x in range(width):
-                target[x] = max(target[x], line[x])
+                middle[x] = max(middle[x], line[x])
+        target = highest[y]
+        target[:] = 0
+        for k in range(2 * half + 1):
+            beside = surrounded[k : k + width]
+            for x in range(width):
+                target[x] = max(target[x], beside[x])

@@ -8,7 +8,7 @@ from streamdiff.model import MaskPlane
 from streamdiff.model.planes import read_only
 
 # Pixels that are looked at together: nearly all are faint.
-_RUN = 32
+_RUN = 128
 
 
 def places(plane: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
