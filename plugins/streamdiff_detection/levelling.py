@@ -153,8 +153,10 @@ def _subtract_squares(
     size = height // level.shape[0]
     line = np.empty(width, np.float32)
     for y in range(height):
-        for k in range(size):
-            line[k::size] = level[y // size]
+        row = level[y // size]
+        for i in range(len(row)):
+            for k in range(size):
+                line[i * size + k] = row[i]
         for x in range(width):
             value = plane[y, x]
             result[y, x] = value if mask[y, x] & kept else value - line[x]

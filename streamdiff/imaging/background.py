@@ -141,7 +141,8 @@ def _smooth(
             weight, values, lost = weights[abs(k)], image[row], unusable[row]
             for x in range(width):
                 total[x] += np.float64(0) if lost[x] else weight * values[x]
-        along[reach : reach + width] = total
+        for x in range(width):
+            along[reach + x] = total[x]
         for k in range(reach):
             along[k] = total[_mirrored(k - reach, width)]
             along[reach + width + k] = total[_mirrored(width + k, width)]
@@ -150,7 +151,8 @@ def _smooth(
             weight, values = weights[abs(k - reach)], along[k : k + width]
             for x in range(width):
                 total[x] += weight * values[x]
-        smooth[y] = total
+        for x in range(width):
+            smooth[y, x] = total[x]
 
 
 @inlined
