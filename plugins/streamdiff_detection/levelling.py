@@ -57,10 +57,7 @@ def roughly_levelled(difference: Difference, rules: LevelRules) -> Difference:
     """
     if not rules.box:
         return difference
-    image = _without_slope(
-        _Plane(values=difference.image, mask=difference.mask, left_out=rules.left_out)
-    )
-    score = difference.score
+    image, score = _without_slope(_image(difference, rules)), difference.score
     if score is not None:
         score = _without_slope(_scored(difference, score, rules))
     return replace(difference, image=image, score=score)
@@ -75,13 +72,17 @@ def finely_levelled(difference: Difference, rules: LevelRules) -> Difference:
     if not rules.box:
         return difference
     score = difference.score
-    if score is not None:
-        plane = _scored(difference, score, rules)
-        return replace(difference, score=_without_boxes(plane, rules.box))
-    plane = _Plane(
+    if score is None:
+        image = _without_boxes(_image(difference, rules), rules.box)
+        return replace(difference, image=image)
+    score = _without_boxes(_scored(difference, score, rules), rules.box)
+    return replace(difference, score=score)
+
+
+def _image(difference: Difference, rules: LevelRules) -> _Plane:
+    return _Plane(
         values=difference.image, mask=difference.mask, left_out=rules.left_out
     )
-    return replace(difference, image=_without_boxes(plane, rules.box))
 
 
 def _scored(

@@ -128,8 +128,8 @@ def _significances(
         found = matched.significances(images)
     else:
         found = [_finite(p) for p in (difference.score, given) if p is not None]
-    score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
-    return score, stars
+    score, *others = found
+    return score, others[0] if others else np.zeros_like(score)
 
 
 def _finite(plane: NDArray[np.float32]) -> NDArray[np.float32]:
