@@ -65,10 +65,10 @@ class ExcessNoise:
         score : ndarray of float32, shape (ny, nx)
             Significance of the difference.
         stars : Starlight
+            The map is made in place of ``around``, which is needed no more.
         """
-        calibrated = np.empty(score.shape, np.float32)
-        _divide(score, stars.score, stars.around, self._squares, calibrated)
-        return calibrated
+        _divide(score, stars.score, self._squares, stars.around)
+        return stars.around
 
     def noise_at(
         self, stars: Starlight, row: NDArray[np.intp], column: NDArray[np.intp]
@@ -114,10 +114,10 @@ def _fill_noise(
 def _divide(
     score: NDArray[np.float32],
     light: NDArray[np.float32],
-    around: NDArray[np.float32],
     squares: NDArray[np.float32],
-    calibrated: NDArray[np.float32],
+    around: NDArray[np.float32],
 ) -> None:
+    """Divide a map by its noise, in place of the brightest stars around."""
     height, width = score.shape
     spread, shift, fraction = squares[0], squares[1], squares[2]
     quarter = np.float32(0.25)
@@ -130,10 +130,10 @@ def _divide(
             down, along = below[x] - above[x], row[x + 1] - row[x - 1]
             slope = per_row * down * down + quarter * along * along
             variance = spread + fraction * around[y, x] ** 2 + shift * slope
-            calibrated[y, x] = score[y, x] / np.sqrt(variance)
-        for x in (0, width - 1):
+            around[y, x] = score[y, x] / np.sqrt(variance)
+        for x in range(0, width, max(width - 1, 1)):
             noise = _noise(light, around, squares, y, x)
-            calibrated[y, x] = score[y, x] / noise
+            around[y, x] = score[y, x] / noise
 
 
 def measure_excess(

@@ -147,12 +147,13 @@ class ScorePeaksFinder:
             difference = without_streaks(difference, self._level_rules)
         difference = finely_levelled(difference, self._level_rules)
         result = scored(difference, width, self._score_rules)
-        score, mask = self._without_trails(result.score, difference.mask, width)
-        peaks, sharp, metrics = self._accepted(
-            find_peaks(score, self.threshold, result.raw),
-            replace(difference, mask=mask),
-            psf,
-        )
+        excess, raw, score = result.excess, result.raw, result.score
+        del result  # before more planes are made
+        score, mask = self._without_trails(score, difference.mask, width)
+        found = find_peaks(score, self.threshold, raw)
+        del raw
+        difference = replace(difference, mask=mask)
+        peaks, sharp, metrics = self._accepted(found, difference, psf)
         tracks = find_tracks(difference, sharp)
         spoilt = dilate_by_disc(tracks, width)
         peaks = peaks.take(~spoilt[peaks.row, peaks.column])
@@ -169,9 +170,9 @@ class ScorePeaksFinder:
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
             "n_cosmic_rays": float(Islands.of(rays | tracks).count),
-            "score_std": result.excess.spread,
-            "star_shift": result.excess.shift,
-            "relative_noise": result.excess.fraction,
+            "score_std": excess.spread,
+            "star_shift": excess.shift,
+            "relative_noise": excess.fraction,
         }
         return replace(difference, score=score, mask=mask, metrics=metrics), sources
 
