@@ -77,15 +77,28 @@ def find_peaks(
     """
     height, width = filtered.shape
     found = np.zeros((height, width), np.bool_)
+    above = np.empty(width, np.bool_)
     for y in range(height):
+        # Without branches, pixels are compared in groups.
         for x in range(width):
             # In double precision, no square is too large.
             value = np.float64(filtered[y, x])
-            if value > 0 and value * value > lowest * lowest * variance[y, x]:
-                bottom, left = max(y - reach, 0), max(x - reach, 0)
-                near = filtered[bottom : y + reach + 1, left : x + reach + 1]
-                found[y, x] = value >= near.max() and not unusable[y, x]
+            above[x] = (value > 0) & (value * value > lowest * lowest * variance[y, x])
+        for x in range(width):
+            if above[x] and not unusable[y, x]:
+                found[y, x] = not _is_exceeded(filtered, y, x, reach)
     return found
+
+
+@inlined
+def _is_exceeded(filtered: NDArray[np.float32], y: int, x: int, reach: int) -> bool:
+    """Return whether a pixel near another one is higher."""
+    height, width = filtered.shape
+    for row in range(max(y - reach, 0), min(y + reach + 1, height)):
+        for column in range(max(x - reach, 0), min(x + reach + 1, width)):
+            if filtered[row, column] > filtered[y, x]:
+                return True
+    return False
 
 
 @inlined
