@@ -152,13 +152,14 @@ class ScorePeaksFinder:
         score, mask = self._without_trails(score, difference.mask, width)
         found = find_peaks(score, self.threshold, raw)
         del raw
-        difference = replace(difference, mask=mask)
+        difference = replace(difference, mask=mask, score=score)
         peaks, sharp, metrics = self._accepted(found, difference, psf)
         tracks = find_tracks(difference, sharp)
         spoilt = dilate_by_disc(tracks, width)
         peaks = peaks.take(~spoilt[peaks.row, peaks.column])
         score = with_value(score, spoilt, 0)
         mask = with_plane(mask, tracks, MaskPlane.CR)
+        difference = replace(difference, mask=mask, score=score)
         grow = self.grow * width / FWHM_PER_SIGMA
         mask = mark_detected(mask, score, self.threshold, grow)
 
@@ -174,7 +175,7 @@ class ScorePeaksFinder:
             "star_shift": excess.shift,
             "relative_noise": excess.fraction,
         }
-        return replace(difference, score=score, mask=mask, metrics=metrics), sources
+        return replace(difference, mask=mask, metrics=metrics), sources
 
     def _without_cosmic_rays(
         self, difference: Difference, psf: NDArray[np.float64]

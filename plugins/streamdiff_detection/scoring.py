@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.significance import PointSourceFilter
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
+from streamdiff.model.planes import read_only
 from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
 from streamdiff_detection.starlight import Starlight
 
@@ -58,7 +59,7 @@ class Scored:
 def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     """Return the significance of a difference with a PSF of a width [pixel]."""
     raw, template = _significances(difference, rules)
-    measured = _cleared(raw, template, difference.mask)
+    measured = _measured(raw, difference.mask)
     stars = Starlight.of(template, width)
     excess = measure_excess(
         raw,
@@ -72,46 +73,32 @@ def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     return Scored(raw=raw, score=excess.calibrated(raw, stars), excess=excess)
 
 
-def _cleared(
-    score: NDArray[np.float32], stars: NDArray[np.float32], mask: NDArray[np.int32]
-) -> NDArray[np.bool_]:
-    """Clear maps where there are no data, and return where their noise can be told.
+def _measured(score: NDArray[np.float32], mask: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return where the noise of a map can be told: where it has a value.
 
-    That is where they have a value. Beside holes the variance is that of what is
-    filled in: next to nothing is significant there, neither noise nor the stars. If
-    possible, that is left out.
+    Beside holes the variance is that of what is filled in: next to nothing is
+    significant there, neither noise nor the stars. If possible, that is left out.
     """
     clear = np.empty(score.shape, np.bool_)
-    no_data, doubted = np.int32(MaskPlane.NO_DATA), np.int32(_DOUBTED)
-    n_known = _fill_clear(score, stars, mask, no_data, doubted, clear)
+    n_known = _mark_clear(read_only(score), mask, np.int32(_DOUBTED), clear)
     enough = np.count_nonzero(clear) >= _MIN_CLEAR * n_known
     return clear if enough else score != 0
 
 
 @compiled
-def _fill_clear(
+def _mark_clear(
     score: NDArray[np.float32],
-    stars: NDArray[np.float32],
     mask: NDArray[np.int32],
-    no_data: np.int32,
     doubted: np.int32,
     clear: NDArray[np.bool_],
 ) -> int:
-    """Clear what has no data, and return how many values are left."""
+    """Fill in where there is no doubt, and return how many values there are."""
     n_known = 0
     for y in range(score.shape[0]):
-        masked = np.int32(0)
         for x in range(score.shape[1]):
             known = score[y, x] != 0
             n_known += known
             clear[y, x] = known & ((mask[y, x] & doubted) == 0)
-            masked |= mask[y, x]
-        if not masked & no_data:
-            continue
-        for x in range(score.shape[1]):
-            if mask[y, x] & no_data:
-                n_known -= score[y, x] != 0
-                score[y, x] = stars[y, x] = 0
     return n_known
 
 
@@ -127,10 +114,33 @@ def _significances(
         images = [difference.image, *([] if template is None else [template])]
         found = matched.significances(images)
     else:
-        found = [_finite(p) for p in (difference.score, given) if p is not None]
-    score, *others = found
-    return score, others[0] if others else np.zeros_like(score)
+        found = [p for p in (difference.score, given) if p is not None]
+    found = [_cleared(plane, difference.mask) for plane in found]
+    score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
+    return score, stars
 
 
-def _finite(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.where(np.isfinite(plane), plane, np.float32(0))
+def _cleared(
+    plane: NDArray[np.float32], mask: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Return a map that is finite, and 0 where there are no data; itself if it is."""
+    no_data = np.int32(MaskPlane.NO_DATA)
+    if _is_clear(read_only(plane), mask, no_data):
+        return plane
+    known = np.isfinite(plane) & ~MaskPlane.NO_DATA.in_mask(mask)
+    return np.where(known, plane, np.float32(0))
+
+
+@compiled
+def _is_clear(
+    plane: NDArray[np.float32], mask: NDArray[np.int32], no_data: np.int32
+) -> bool:
+    for y in range(plane.shape[0]):
+        n_wrong = 0
+        for x in range(plane.shape[1]):
+            value = plane[y, x]
+            wrong = ((mask[y, x] & no_data) != 0) & (value != 0)
+            n_wrong += wrong | (not np.isfinite(value))
+        if n_wrong:
+            return False
+    return True
