@@ -113,9 +113,12 @@ def _significances(
         )
         images = [difference.image, *([] if template is None else [template])]
         found = matched.significances(images)
+        no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+        for plane in found:  # finite, and nobody else's
+            np.copyto(plane, 0, where=no_data)
     else:
-        found = [p for p in (difference.score, given) if p is not None]
-    found = [_cleared(plane, difference.mask) for plane in found]
+        maps = [p for p in (difference.score, given) if p is not None]
+        found = [_cleared(p, difference.mask) for p in maps]
     score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
     return score, stars
 
