@@ -7,6 +7,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.mapped_pages import let_go_of_pages
 from streamdiff.model import Coadd, Exposure
 
 # Gives a plane, read from disk as its pixels are used.
@@ -36,13 +37,17 @@ def write_exposure(file: IO[bytes], exposure: Exposure) -> Callable[[], Exposure
     rest = _without_pixels(exposure)
 
     def made_anew() -> Exposure:
-        return replace(
+        made = replace(
             rest,
             image=image(),
             variance=variance(),
             mask=mask(),
             covariance_factor=factor_at() if factor_at else rest.covariance_factor,
         )
+        if factor_at:
+            # An exposure has looked at all of them.
+            let_go_of_pages(np.asarray(made.covariance_factor))
+        return made
 
     return made_anew
 

@@ -37,6 +37,7 @@ def fill_rows(
     source: tuple[Plane, Plane, Bits, Plane],
     missing: Flags,
     incomplete: Flags,
+    corner: tuple[int, int],
     nodes: NDArray[np.float64],
     step: int,
     polynomials: Plane,
@@ -46,8 +47,9 @@ def fill_rows(
 ) -> None:
     """Fill rows of the four target planes.
 
-    ``nodes`` holds x, y, area and aliased power. Only the length of ``taps``
-    counts: the compiler knows it, and unrolls the loops over the kernel.
+    ``missing`` and ``incomplete`` begin at the corner (row, column). ``nodes`` holds
+    x, y, area and aliased power. Only the length of ``taps`` counts: the compiler
+    knows it, and unrolls the loops over the kernel.
     """
     line = np.empty(nodes.shape[::2])
     at = np.empty((len(nodes), LANES))
@@ -66,7 +68,19 @@ def fill_rows(
             weigh_lanes(polynomials, at[0], taps, phase, left, wx)
             weigh_lanes(polynomials, at[1], taps, phase, top, wy)
             _sum_lanes(
-                source, missing, incomplete, at, n, left, top, wx, wy, taps, sums, bits
+                source,
+                missing,
+                incomplete,
+                corner,
+                at,
+                n,
+                left,
+                top,
+                wx,
+                wy,
+                taps,
+                sums,
+                bits,
             )
             _write_lanes(at, sums, bits, source[3], row, start, n, target)
 
@@ -89,6 +103,7 @@ def _sum_lanes(
     source: tuple[Plane, Plane, Bits, Plane],
     missing: Flags,
     incomplete: Flags,
+    corner: tuple[int, int],
     at: NDArray[np.float64],
     n: int,
     left: Indices,
@@ -106,7 +121,7 @@ def _sum_lanes(
     i = 0
     while i < n:
         x, y = left[i] - before, top[i] - before
-        n_whole = count_whole(left, top, incomplete, i, n)
+        n_whole = count_whole(left, top, incomplete, corner, i, n)
         end = i + max(n_whole, 1)
         if n_whole >= WORTHWHILE and x + n_whole + ABREAST + len(taps) <= width:
             sum_abreast(image, variance, x, y, i, n_whole, wx, wy, taps, sums)
@@ -114,7 +129,7 @@ def _sum_lanes(
             for k in range(n_whole):
                 sum_whole(image, variance, x + k, y, i + k, wx, wy, taps, sums)
         elif 0 <= at[0, i] + 0.5 <= width and 0 <= at[1, i] + 0.5 <= height:
-            sum_partial(image, variance, missing, x, y, i, wx, wy, taps, sums)
+            sum_partial(image, variance, missing, corner, x, y, i, wx, wy, taps, sums)
         else:
             sums[:, i] = 0
         interpolated = 0 if n_whole else _INTERPOLATED

@@ -74,16 +74,17 @@ def count_whole(
     left: Indices,
     top: Indices,
     incomplete: Flags,
+    corner: tuple[int, int],
     first: int,
     n: int,
 ) -> int:
     """Return how many pixels, from the first to n, have whole kernels side by side."""
-    x, y = left[first], top[first]
+    x, y = left[first] - corner[1], top[first] - corner[0]
     if not (0 <= x < incomplete.shape[1] and 0 <= y < incomplete.shape[0]):
         return 0
     n_beside = 0
     for i in range(first, min(n, first + incomplete.shape[1] - x)):
-        beside = left[i] == x + n_beside and top[i] == y
+        beside = left[i] == left[first] + n_beside and top[i] == top[first]
         if not beside or incomplete[y, x + n_beside]:
             break
         n_beside += 1
@@ -189,6 +190,7 @@ def sum_partial(
     image: Plane,
     variance: Plane,
     missing: Flags,
+    corner: tuple[int, int],
     left: int,
     top: int,
     i: int,
@@ -207,7 +209,7 @@ def sum_partial(
             weight = wy[m * PITCH + i] * wx[k * PITCH + i]
             absolute += abs(weight)
             inside = 0 <= y < image.shape[0] and 0 <= x < image.shape[1]
-            if not inside or missing[y, x]:
+            if not inside or missing[y - corner[0], x - corner[1]]:
                 lost += abs(weight)
             else:
                 kept += weight

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.lanczos import lanczos, weight_polynomials
 from streamdiff.imaging.lanczos_rows import fill_rows
+from streamdiff.imaging.mapped_pages import let_go_of_pages
 from streamdiff.imaging.pixel_map import PixelMap
 from streamdiff.imaging.strips import in_strips
 from streamdiff.model import MaskPlane
@@ -22,6 +23,9 @@ Flags: TypeAlias = NDArray[np.bool_]
 _NO_DATA = int(MaskPlane.NO_DATA)
 _INTERPOLATED = int(MaskPlane.INTRP)
 _DAMAGED = int(MaskPlane.BAD | MaskPlane.CR)
+# New rows that are made together: what they need of the old ones is all that is kept
+# in memory of planes that are mapped from a file.
+_BAND = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,29 +96,28 @@ def resample(
 
     Cost: three planes of 4096^2 pixels in about a second.
     """
-    old_image, old_variance, bits, factor = planes.arrays()
-    missing = np.ones(old_image.shape, np.bool_)
-    incomplete = np.ones(old_image.shape, np.bool_)
-    needed = _needed(pixel_map, old_image.shape, order)
-    _find_missing(old_image, old_variance, bits, needed, missing)
-    _mark_incomplete(missing, needed, order, incomplete)
+    old = planes.arrays()
     area = pixel_map.area
     nodes = np.stack([pixel_map.x, pixel_map.y, area, _aliased_power(area, order)])
     image, variance, out_factor = (np.empty(shape, np.float32) for _ in range(3))
     mask = np.empty(shape, np.int32)
 
-    def fill(rows: slice) -> None:
-        fill_rows(
-            (old_image, old_variance, bits, factor),
-            missing,
-            incomplete,
-            nodes,
-            pixel_map.step,
-            weight_polynomials(order),
-            (0,) * (2 * order),
-            (rows.start, rows.stop),
-            (image, variance, mask, out_factor),
-        )
+    def fill(strip: slice) -> None:
+        for start in range(strip.start, strip.stop, _BAND):
+            stop = min(start + _BAND, strip.stop)
+            box = _needed(pixel_map, old[0].shape, (start, stop), order)
+            fill_rows(
+                old,
+                *_missing_in(box, old, order),
+                box[::2],
+                nodes,
+                pixel_map.step,
+                weight_polynomials(order),
+                (0,) * (2 * order),
+                (start, stop),
+                (image, variance, mask, out_factor),
+            )
+            let_go_of_pages(*old)
 
     in_strips(fill, shape[0])
     return Planes(
@@ -123,20 +126,34 @@ def resample(
 
 
 def _needed(
-    pixel_map: PixelMap, shape: tuple[int, ...], order: int
+    pixel_map: PixelMap, shape: tuple[int, ...], rows: tuple[int, int], order: int
 ) -> tuple[int, int, int, int]:
-    """Return first row, row after the last, and columns, of the old pixels needed.
+    """Return which old pixels new rows need, one at least.
 
-    One at least, also where there are none.
+    First row, row after the last, and columns.
     """
+    nodes = slice(rows[0] // pixel_map.step, (rows[1] - 1) // pixel_map.step + 2)
     limits: list[int] = []
-    for positions, size in zip((pixel_map.y, pixel_map.x), shape, strict=True):
+    for all_positions, size in zip((pixel_map.y, pixel_map.x), shape, strict=True):
+        positions = all_positions[nodes]
         known = positions[np.isfinite(positions)]
         low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
         first = int(np.clip(np.floor(low) - order, 0, size - 1))
         limits += [first, int(np.clip(np.ceil(high) + order + 1, first + 1, size))]
     top, bottom, left, right = limits
     return top, bottom, left, right
+
+
+def _missing_in(
+    box: tuple[int, int, int, int], old: tuple[Plane, Plane, Bits, Plane], order: int
+) -> tuple[Flags, Flags]:
+    """Return which pixels of a box are missing, and where kernels meet such ones."""
+    top, bottom, left, right = box
+    missing = np.empty((bottom - top, right - left), np.bool_)
+    incomplete = np.ones_like(missing)
+    _find_missing(*old[:3], box, missing)
+    _mark_incomplete(missing, old[0].shape, box, order, incomplete)
+    return missing, incomplete
 
 
 def _aliased_power(area: NDArray[np.float64], order: int) -> NDArray[np.float64]:
@@ -167,36 +184,43 @@ def _find_missing(
     image: Plane,
     variance: Plane,
     mask: Bits,
-    needed: tuple[int, int, int, int],
+    box: tuple[int, int, int, int],
     missing: Flags,
 ) -> None:
-    """Fill in which of the needed pixels are missing."""
-    top, bottom, left, right = needed
+    """Fill in which pixels of a box are missing."""
+    top, bottom, left, right = box
     for row in range(top, bottom):
         for column in range(left, right):
             bits = mask[row, column]
             measured = np.isfinite(image[row, column])
             measured &= np.isfinite(variance[row, column])
             damaged = (bits & _DAMAGED) != 0 and (bits & _INTERPOLATED) == 0
-            missing[row, column] = not measured or damaged or (bits & _NO_DATA) != 0
+            missing[row - top, column - left] = (
+                not measured or damaged or (bits & _NO_DATA) != 0
+            )
 
 
 @compiled
 def _mark_incomplete(
-    missing: Flags, needed: tuple[int, int, int, int], order: int, incomplete: Flags
+    missing: Flags,
+    shape: tuple[int, int],
+    box: tuple[int, int, int, int],
+    order: int,
+    incomplete: Flags,
 ) -> None:
     """Fill in where the kernel around (x, y)..(x + 1, y + 1) meets a missing pixel.
 
-    All that surrounds a missing pixel is marked by those at the edge of many.
+    All that surrounds a missing pixel is marked by those at the edge of many. Beyond
+    the image of this shape everything is missing, beyond the box nothing is known.
     """
-    height, width = missing.shape
-    top, bottom, left, right = needed
+    top, bottom, left, right = box
     incomplete[
-        max(top, order - 1) : min(bottom, height - order),
-        max(left, order - 1) : min(right, width - order),
+        max(order - 1 - top, 0) : max(min(bottom, shape[0] - order) - top, 0),
+        max(order - 1 - left, 0) : max(min(right, shape[1] - order) - left, 0),
     ] = False
-    for row in range(top, bottom):
-        for column in range(left, right):
+    height, width = missing.shape
+    for row in range(height):
+        for column in range(width):
             if not missing[row, column]:
                 continue
             incomplete[row, column] = True

@@ -11,6 +11,8 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from streamdiff.imaging.mapped_pages import mapping_of
+
 # So many samples along each axis of a plane: nobody changes less than a stripe.
 _SAMPLES = 32
 
@@ -50,7 +52,9 @@ def _arrays(value: object, name: str) -> Iterator[tuple[str, NDArray[np.generic]
     """Yield the arrays of a noun, and of the nouns that it is made of."""
     match value:
         case np.ndarray():
-            yield name, value
+            # Nobody can write to what is mapped for reading.
+            if mapping_of(value) is None:
+                yield name, value
         case WCS():
             core = value.wcs
             yield f"{name}.crpix", core.crpix
