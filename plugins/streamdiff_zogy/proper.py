@@ -63,6 +63,7 @@ class ProperSubtraction:
             Order of the background to be subtracted; `None`: none is.
         """
         filtered, no_data = self.filtered, self._no_data
+        mask = self._mask  # while there are few other planes
         image, score = filtered.difference, filtered.score
         background = np.zeros(1)
         if background_order is not None:
@@ -88,7 +89,7 @@ class ProperSubtraction:
             id=self.science.exposure_id,
             image=image,
             variance=variance,
-            mask=self._mask,
+            mask=mask,
             psf=self.field.psf,
             wcs=self.science.wcs,
             flux_scale=FluxScale.TEMPLATE,
