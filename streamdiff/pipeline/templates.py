@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from streamdiff.errors import (
@@ -30,6 +29,7 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.exposures import ExposureSource
+from streamdiff.pipeline.per_patch import Footprint, per_patch
 from streamdiff.pipeline.results import checked_coadd, checked_warp
 from streamdiff.pipeline.stage import StageCalls
 from streamdiff.ports import ExposureSpool, TemplateStore
@@ -295,49 +295,6 @@ class TemplatePipeline:
             names=self.plugin_names,
             labels=self.plugin_labels,
         )
-
-
-Footprint = tuple[WCS, tuple[int, int]]
-
-
-def per_patch(
-    event: TemplateUpdate,
-    footprints: Sequence[Footprint | None],
-    skymap: Tessellation,
-) -> tuple[TemplateUpdate, ...]:
-    """Return one event per patch that the exposures of an event touch.
-
-    Parameters
-    ----------
-    event : TemplateUpdate
-    footprints : sequence of (WCS, shape) or None
-        Of the event's exposures, in their order; `None` counts for every patch.
-    skymap : Tessellation
-
-    Returns
-    -------
-    tuple of TemplateUpdate
-        Ordered by tract and patch, each with the exposures that touch it.
-    """
-    touched = [
-        None if footprint is None else set(skymap.patches_touching(*footprint))
-        for footprint in footprints
-    ]
-    keys = sorted(set().union(*(keys for keys in touched if keys is not None)))
-    return tuple(
-        replace(
-            event,
-            event_id=f"{event.event_id}/{tract}/{patch}",
-            tract=tract,
-            patch=patch,
-            exposures=tuple(
-                visit
-                for visit, keys in zip(event.exposures, touched, strict=True)
-                if keys is None or (tract, patch) in keys
-            ),
-        )
-        for tract, patch in keys
-    )
 
 
 def _wrong_band(template_id: TemplateId, visit: VisitReady) -> InvalidExposureError:

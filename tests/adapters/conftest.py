@@ -1,4 +1,4 @@
-"""A server of object storage, and the contract that transports share."""
+"""A server of object storage, and what the tests of adapters share."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-# the contract is shared by the test files of this folder, which are no package
+# what is not a test is shared by the test files of this folder, which are no package
 sys.path.insert(0, str(Path(__file__).parent))
 
 

@@ -23,7 +23,8 @@ from streamdiff.model import (
     VisitReady,
 )
 from streamdiff.pipeline.exposures import ExposureSource
-from streamdiff.pipeline.templates import TemplatePipeline, per_patch
+from streamdiff.pipeline.per_patch import per_patch
+from streamdiff.pipeline.templates import TemplatePipeline
 from streamdiff.testing import GaussianProfile, Scene
 from streamdiff_coadd import MeanCoadder
 from streamdiff_warp import LanczosWarper
