@@ -1,7 +1,8 @@
 """LSST's assertions on detection: E1 to E5, E8, E11 to E13, E15.
 
-E6, E7, E9 and E14 are of measurers, see `tests/plugins/measurement`; E10 is in
-`tests/pipeline/test_sky_sources`, E16 and E17 in `test_filters`, E18 in `test_visit`.
+E6, E7, E9 and E14 are of measurers, see `tests/plugins/measurement`; of those in
+`tests/pipeline`, E10 is in `test_sky_sources`, E16 and E17 in `test_filters`, E18
+in `visit/test_selection`.
 """
 
 from dataclasses import replace
