@@ -8,13 +8,14 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from streamdiff.errors import InvalidExposureError
+from streamdiff.imaging.finite_planes import finite_planes
 from streamdiff.imaging.noise import SIGMA_PER_MAD, robust_std
 from streamdiff.imaging.stars import Stars, find_stars, nearest_neighbour_distance
 from streamdiff.model import UNUSABLE, ConstantPsf, Exposure, MaskPlane, PolynomialPsf
 from streamdiff_psf.profile import regularised
 from streamdiff_psf.selection import select_stars, stellar_width
 from streamdiff_psf.sources import Fit, Pixels, Sources, fit_sources, local_level
-from streamdiff_psf.stamps import Stamps, cut_out, fraction, shift_pixels
+from streamdiff_psf.stamps import Stamps, cut_out, fraction, shift_pixels, touches
 from streamdiff_psf.variation import fit_variation
 
 _PASSES = 3
@@ -163,9 +164,7 @@ class _CleanStars:
     def fitting(self, psf: PolynomialPsf, min_stars: int) -> NDArray[np.bool_]:
         """Return False for what looks like no PSF: galaxies, blends, defects."""
         half = self.stamps.shape[1] // 2
-        models = np.array(
-            [psf.centred_at(x, y) for x, y in zip(self.x, self.y, strict=True)]
-        )
+        models = psf.centred_at_each(self.x, self.y)
         core = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= half / 2
         misfit = np.abs(self.stamps - models)[:, core].sum(axis=1)
         misfit *= np.sqrt(self.weight)
@@ -175,19 +174,16 @@ class _CleanStars:
 
 
 def _pixels(exposure: Exposure) -> Pixels:
-    good = exposure.usable(UNUSABLE) & np.isfinite(exposure.image)
-    good &= np.isfinite(exposure.variance) & (exposure.variance > 0)
-    variance = np.where(good, exposure.variance, 1)
-    return Pixels(
-        image=np.where(good, exposure.image, 0).astype(float),
-        weight=np.where(good, 1 / variance.astype(float), 0),
-    )
+    image, variance, unusable = finite_planes(exposure, UNUSABLE)
+    weight = 1 / np.maximum(variance, np.finfo(np.float32).tiny)
+    weight[unusable] = 0
+    return Pixels(image=image, weight=weight)
 
 
 def _away_from(exposure: Exposure, found: Stars, half: int) -> NDArray[np.bool_]:
     """Return True for stars whose stamp is complete and free of saturation."""
-    saturated = (MaskPlane.SAT | MaskPlane.NO_DATA).in_mask(exposure.mask)
-    clear = ~cut_out(saturated, found.x, found.y, half).any(axis=(1, 2))
+    spoilt = MaskPlane.SAT | MaskPlane.NO_DATA
+    clear = ~touches(exposure.mask, spoilt, found.x, found.y, half)
     ny, nx = exposure.shape
     inside = (found.x >= half) & (found.x < nx - half)
     inside &= (found.y >= half) & (found.y < ny - half)

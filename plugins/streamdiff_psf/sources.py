@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.stamps import centred_psf_stamps
 from streamdiff.model import Psf
 from streamdiff_psf.stamps import (
     Positions,
@@ -48,14 +49,14 @@ class Pixels:
 
     Attributes
     ----------
-    image : ndarray of float64
+    image : ndarray of float32
         0 where ``weight`` is 0.
-    weight : ndarray of float64
+    weight : ndarray of float32
         Inverse variance; 0 where there is no data.
     """
 
-    image: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    image: NDArray[np.float32]
+    weight: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +67,7 @@ class Fit:
     ----------
     sources : Sources
     residual : ndarray of float64, shape (ny, nx)
-        The image without all of them.
+        The image without all of them; meaningless where there is no data.
     centred : ndarray of float64, shape (n, side, side)
         The PSF at each source, centred on the middle pixel.
     """
@@ -78,15 +79,19 @@ class Fit:
 
 def fit_sources(pixels: Pixels, sources: Sources, psf: Psf, fwhm: float) -> Fit:
     """Return the fluxes and positions that fit best, all sources together."""
-    side = psf.shape[0]
-    centred = np.array(
-        [psf.centred_at(x, y) for x, y in zip(sources.x, sources.y, strict=True)]
-    ).reshape(-1, side, side)
-    fit = _subtracted(pixels, sources, centred)
+    centred = centred_psf_stamps(psf, sources.x, sources.y)
+    residual = pixels.image.astype(float)
+    fit = Fit(sources=sources, residual=residual, centred=centred)
+    add_stamps(residual, -_models(fit), sources.x, sources.y)
     for _ in range(_SWEEPS):
-        level = local_level(fit.residual, pixels, sources, fwhm)
-        corrected = _corrected(pixels, fit, level, _FIT_RADIUS * fwhm)
-        fit = _subtracted(pixels, corrected, centred)
+        level = local_level(residual, pixels, sources, fwhm)
+        better = replace(
+            fit, sources=_corrected(pixels, fit, level, _FIT_RADIUS * fwhm)
+        )
+        # In place: sources cover little of an image.
+        add_stamps(residual, _models(fit), fit.sources.x, fit.sources.y)
+        add_stamps(residual, -_models(better), better.sources.x, better.sources.y)
+        fit = better
     return fit
 
 
@@ -112,13 +117,11 @@ def local_level(
     return median
 
 
-def _subtracted(pixels: Pixels, sources: Sources, centred: Stamps) -> Fit:
-    shapes = shift_profiles(centred, fraction(sources.x), fraction(sources.y))
-    models = shapes * sources.flux[:, np.newaxis, np.newaxis]
-    total = np.zeros(pixels.image.shape)
-    add_stamps(total, models, sources.x, sources.y)
-    residual = np.where(pixels.weight > 0, pixels.image - total, 0)
-    return Fit(sources=sources, residual=residual, centred=centred)
+def _models(fit: Fit) -> Stamps:
+    """Return sources as they are on the image."""
+    sources = fit.sources
+    shapes = shift_profiles(fit.centred, fraction(sources.x), fraction(sources.y))
+    return shapes * sources.flux[:, np.newaxis, np.newaxis]
 
 
 def _corrected(

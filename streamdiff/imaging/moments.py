@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.gaussian_fit import fit_gaussians
-from streamdiff.imaging.stamps import nearest_pixels, pixels_around
+from streamdiff.imaging.stamps import nearest_pixels
 
 # Their stamps fit into the cache.
 _SOURCES_AT_ONCE = 256
@@ -73,21 +74,17 @@ def adaptive_moments(
     A source that has no flux, or no size, ends with a signal-to-noise ratio of 0.
     """
     side = 2 * radius + 1
-    ny, nx = image.shape
     column, row = nearest_pixels(x, y)
     offset = np.stack([x - column, y - row], axis=1)
     parts = []
     for start in range(0, max(len(x), 1), _SOURCES_AT_ONCE):
         few = slice(start, start + _SOURCES_AT_ONCE)
-        pixels, inside = pixels_around((ny, nx), x[few], y[few], (side, side))
+        stamps = np.zeros((2, len(offset[few]), side, side))
+        usable = np.zeros(stamps.shape[1:], np.bool_)
+        corners = row[few] - radius, column[few] - radius
+        _cut(image, variance, unusable, corners, stamps, usable)
         parts.append(
-            moments_of_stamps(
-                image[pixels],
-                variance[pixels],
-                inside & ~unusable[pixels],
-                offset[few],
-                sigma=sigma,
-            )
+            moments_of_stamps(stamps[0], stamps[1], usable, offset[few], sigma=sigma)
         )
     found = {
         name: np.concatenate([getattr(p, name) for p in parts])
@@ -123,3 +120,24 @@ def moments_of_stamps(
     values, noise = np.asarray(image, float), np.asarray(variance, float)
     fit_gaussians(values, noise, usable, offset, sigma, found)
     return Moments(**dict(zip(Moments.__slots__, found.T, strict=True)))
+
+
+@compiled
+def _cut(
+    image: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    corners: tuple[NDArray[np.intp], NDArray[np.intp]],
+    stamps: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+) -> None:
+    """Fill in what stamps show from their corners (row, column) on."""
+    height, width = image.shape
+    n, side, _ = usable.shape
+    for i in range(n):
+        top, left = corners[0][i], corners[1][i]
+        for y in range(max(top, 0), min(top + side, height)):
+            for x in range(max(left, 0), min(left + side, width)):
+                stamps[0, i, y - top, x - left] = image[y, x]
+                stamps[1, i, y - top, x - left] = variance[y, x]
+                usable[i, y - top, x - left] = not unusable[y, x]
