@@ -19,6 +19,8 @@ from streamdiff_psf.stamps import Stamps, cut_out, fraction, shift_pixels, touch
 from streamdiff_psf.variation import fit_variation
 
 _PASSES = 3
+# Its inverse is finite.
+_LEAST_VARIANCE = np.float32(np.finfo(np.float32).tiny)
 _MIN_SIDE, _MAX_SIDE, _SIDE_IN_FWHM = 15, 61, 6.0
 _NEIGHBOUR_SNR = 5.0
 # Relative error of the model of a star, whatever its signal-to-noise ratio.
@@ -175,7 +177,7 @@ class _CleanStars:
 
 def _pixels(exposure: Exposure) -> Pixels:
     image, variance, unusable = finite_planes(exposure, UNUSABLE)
-    weight = 1 / np.maximum(variance, np.finfo(np.float32).tiny)
+    weight = np.reciprocal(np.maximum(variance, _LEAST_VARIANCE))
     weight[unusable] = 0
     return Pixels(image=image, weight=weight)
 
