@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
+from streamdiff.imaging.places import places
+from streamdiff.model.planes import read_only
 
 # Pixels that are looked at together: most have no bits.
 _RUN = 64
@@ -36,10 +38,21 @@ def fill_unusable(
     outside the range of the good ones: nothing rings. (The pull-push scheme of
     Gortler et al. 1996, SIGGRAPH '96, 43.)
     """
-    values = np.array(plane, np.float32)
-    good = np.empty(values.shape, np.bool_)
-    _blank(values, unusable, good)
-    return _fill(values, good)
+    given = read_only(np.ascontiguousarray(plane, np.float32))
+    values, holes = np.empty(given.shape, np.float32), np.empty(given.shape, np.bool_)
+    half = [(n + 1) // 2 for n in given.shape]
+    means, unknown = np.empty(half, np.float32), np.empty(half, np.bool_)
+    unusable = read_only(np.ascontiguousarray(unusable))
+    _average_pairs((given, unusable), (values, holes), (means, unknown))
+    missing = np.array(places(holes))
+    if 0 < missing.shape[1] < holes.size:
+        values[tuple(missing)] = ndimage.map_coordinates(
+            fill_unusable(means, unknown),
+            (missing - 0.5) / 2,
+            order=1,
+            mode="nearest",
+        )
+    return values
 
 
 def core_radius(kernel: NDArray[Any], *, fraction: float = 0.9) -> float:
@@ -98,59 +111,55 @@ def dilate_bits_by_disc(
 
 
 @compiled
-def _blank(
-    values: NDArray[np.float32],
-    unusable: NDArray[np.bool_],
-    good: NDArray[np.bool_],
+def _average_pairs(
+    given: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    known: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    means: tuple[NDArray[np.float32], NDArray[np.bool_]],
 ) -> None:
-    """Fill in which pixels are good, and set the others to 0."""
-    for row in range(values.shape[0]):
-        for column in range(values.shape[1]):
-            usable = np.isfinite(values[row, column]) and not unusable[row, column]
-            good[row, column] = usable
-            if not usable:
-                values[row, column] = 0
+    """Fill in the good pixels, and the means of those of 2 x 2; 0 and True elsewhere.
 
-
-def _fill(values: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return values, 0 where not good, with these pixels filled in place."""
-    missing = np.flatnonzero(~good)
-    if missing.size in {0, good.size}:
-        return values
-    holes = np.array(np.unravel_index(missing, good.shape))
-    shape = [(n + 1) // 2 for n in values.shape]
-    coarse, known = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-    _average_blocks(values, good, coarse, known)
-    _fill(coarse, known)
-    values.flat[missing] = ndimage.map_coordinates(
-        coarse, (holes - 0.5) / 2, order=1, mode="nearest"
-    )
-    return values
-
-
-@compiled
-def _average_blocks(
-    values: NDArray[np.float32],
-    good: NDArray[np.bool_],
-    coarse: NDArray[np.float32],
-    known: NDArray[np.bool_],
-) -> None:
-    """Fill in the means of the good pixels of 2 x 2, and where there are any.
-
-    Values are 0 where they are not good. At the far border of an odd side, the same
-    pixels count twice: their mean is the same.
+    Each of the three has values, and where these are none. At the far border of an odd
+    side, the same pixels count twice: their mean is the same.
     """
+    (values, holes), (coarse, unknown) = known, means
     height, width = values.shape
     for row in range(coarse.shape[0]):
         above, below = 2 * row, min(2 * row + 1, height - 1)
-        for column in range(coarse.shape[1]):
-            left, right = 2 * column, min(2 * column + 1, width - 1)
-            total = values[above, left] + values[above, right]
-            total += values[below, left] + values[below, right]
-            number = np.float32(good[above, left]) + np.float32(good[above, right])
-            number += np.float32(good[below, left]) + np.float32(good[below, right])
-            coarse[row, column] = total / max(number, np.float32(1))
-            known[row, column] = number > 0
+        for y in range(above, below + 1):
+            _copy_good(given[0][y], given[1][y], values[y], holes[y])
+        lines = values[above], values[below], holes[above], holes[below]
+        for x in range(width // 2):
+            mean, number = _mean_of_good(lines, 2 * x, 2 * x + 1)
+            coarse[row, x], unknown[row, x] = mean, number == 0
+        if width % 2:
+            mean, number = _mean_of_good(lines, width - 1, width - 1)
+            coarse[row, -1], unknown[row, -1] = mean, number == 0
+
+
+@inlined
+def _copy_good(
+    given: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    values: NDArray[np.float32],
+    holes: NDArray[np.bool_],
+) -> None:
+    zero, infinite = np.float32(0), np.float32(np.inf)
+    for x in range(len(values)):
+        # No comparison with NaN is true; without branches, pixels go in groups.
+        good = (abs(given[x]) < infinite) & (not unusable[x])
+        holes[x] = not good
+        values[x] = given[x] if good else zero
+
+
+@inlined
+def _mean_of_good(
+    lines: tuple[NDArray[np.float32], ...], left: int, right: int
+) -> tuple[np.float32, int]:
+    """Return the mean of the good ones of 2 x 2 pixels, and their number."""
+    a, b, no_a, no_b = lines
+    total = a[left] + a[right] + b[left] + b[right]
+    number = 4 - (no_a[left] + no_a[right] + no_b[left] + no_b[right])
+    return total / np.float32(max(number, 1)), number
 
 
 def disc_rows(radius: float) -> NDArray[np.intp]:
