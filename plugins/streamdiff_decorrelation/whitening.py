@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
+from streamdiff.imaging.kernel_field import KernelField, Nodes, cropped
 from streamdiff.model import MatchingKernel
 from streamdiff_decorrelation.noise_parts import NoiseRatio
 
@@ -61,12 +61,12 @@ class Whitening:
     @cached_property
     def fixed(self) -> "NodeFilters":
         """Return the filter of the image that was not convolved, or not with kappa."""
-        return NodeFilters(stamps=_cropped(self._filters[0]), nodes=self._nodes)
+        return NodeFilters(stamps=_middles(self._filters[0]), nodes=self._nodes)
 
     @cached_property
     def matched(self) -> "NodeFilters":
         """Return the filter, and kernel in one, of the image that was convolved."""
-        return NodeFilters(stamps=_cropped(self._filters[1]), nodes=self._nodes)
+        return NodeFilters(stamps=_middles(self._filters[1]), nodes=self._nodes)
 
     @cached_property
     def _nodes(self) -> Nodes:
@@ -147,14 +147,6 @@ class NodeFilters:
         return power.reshape(self.nodes.shape)
 
 
-def _cropped(stamps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the middles of stamps that hold nearly all, of the same sums.
-
-    What was cut off is spread over the rest: a scale would change the variance that
-    the filter leaves, an even addition changes frequency 0 alone.
-    """
-    middles = trimmed(stamps, np.abs(stamps), _CUT).astype(float)
-    lost = stamps.sum(axis=(1, 2), dtype=float) - middles.sum(axis=(1, 2))
-    added = lost / np.prod(middles.shape[1:])
-    completed: NDArray[np.float64] = middles + added[:, np.newaxis, np.newaxis]
-    return completed
+def _middles(stamps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the middles of stamps that hold nearly all, of the same sums."""
+    return cropped(stamps, np.abs(stamps), _CUT).astype(float)

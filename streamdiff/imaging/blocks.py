@@ -45,13 +45,17 @@ class Blocks:
 
     @classmethod
     def of(
-        cls, shape: tuple[int, ...], kernel_shape: tuple[int, ...], cell: int
+        cls,
+        shape: tuple[int, ...],
+        kernel_shape: tuple[int, ...],
+        cell: int | tuple[int, int],
     ) -> "Blocks":
-        """Return the partition into equal cells of at most the wanted size."""
+        """Return the partition into equal cells of at most the wanted sides."""
         (ny, nx), (ky, kx) = shape, kernel_shape
         if ky % 2 == 0 or kx % 2 == 0:
             raise ValueError(f"kernels must have odd sides, got {ky} x {kx}")
-        hy, hx = (ceil(n / ceil(n / cell)) for n in (ny, nx))
+        most = cell if isinstance(cell, tuple) else (cell, cell)
+        hy, hx = (ceil(n / ceil(n / m)) for n, m in zip((ny, nx), most, strict=True))
         return cls(
             shape=(ny, nx),
             kernel_shape=(ky, kx),

@@ -3,7 +3,7 @@
 Images are cut into blocks that overlap by the size of the kernel, and the blocks
 are convolved by Fourier transforms (overlap-save). The cost grows with the number
 of pixels alone: about that of two full-frame transforms for a constant kernel, of
-six for one that varies.
+six for one that varies. Small kernels that vary are summed pixel by pixel, for less.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.blocks import Blocks, Border, mix
-from streamdiff.imaging.kernel_field import KernelField
+from streamdiff.imaging.compact import convolve_compact
+from streamdiff.imaging.kernel_field import KernelField, cropped
 from streamdiff.imaging.local_kernels import LocalKernels, tilt_cells
 from streamdiff.imaging.spectra import times_sums
 from streamdiff.model import MatchingKernel
@@ -28,6 +29,11 @@ _MATCHING_TOLERANCE = 2e-3
 # The kernel between nodes is interpolated: its error falls with their distance
 # squared, and is 1/512 of a quadratic coefficient with 32 cells along an axis.
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
+# Kernels of at most so many pixels take longer to transform than to sum, in cells of
+# these widths [pixel]. The cost does not depend on their heights, which are a half.
+_COMPACT, _WIDTHS = 23**2, (96, 64, 32, 16)
+# Of the tolerance of a kernel, this part is for what is cut off its change along x.
+_SLOPES = 0.03
 # Rows of nodes whose spectra are kept; two belong to a row of blocks in work.
 _KEPT_ROWS = 16
 
@@ -150,6 +156,8 @@ def convolve_field(
     """
     if field.is_constant:
         return convolve(plane, field.kernels[0], border=border)
+    if field.kernels[0].size <= _COMPACT:
+        return _convolve_compact(plane, field, border, tolerance)
     for block in _BLOCKS:
         blocks = Blocks.of(plane.shape, field.shape, _cell(field.shape, block))
         local = LocalKernels.of(field, blocks)
@@ -166,6 +174,30 @@ def convolve_field(
         return cells[:, 0]
 
     return blocks.convolve(plane, border, tilted)
+
+
+def _convolve_compact(
+    plane: NDArray[Any], field: KernelField, border: Border, tolerance: float
+) -> NDArray[np.float32]:
+    for width in _WIDTHS:
+        blocks = Blocks.of(plane.shape, field.shape, (width // 2, width))
+        local = LocalKernels.of(field, blocks)
+        if local.missing <= tolerance:
+            break
+    kernels = np.tensordot(local.weights, field.kernels.astype(np.float32), 1)
+    along_x = kernels[:, :, 1].reshape(-1, *field.shape)
+    power = np.square(along_x)
+    # It counts by half, at the sides of a cell.
+    limit = np.square(2 * _SLOPES * tolerance * field.kernels[0]).sum()
+    cut = len(along_x) * limit / max(power.sum(), limit)
+    slopes = cropped(along_x, power, min(cut, 1))
+    return convolve_compact(
+        plane,
+        kernels[:, :, 0],
+        along_x=slopes.reshape(*blocks.count, *slopes.shape[1:]),
+        along_y=kernels[:, :, 2],
+        border=border,
+    )
 
 
 def convolve_matching(

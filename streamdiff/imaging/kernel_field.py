@@ -201,3 +201,21 @@ def trimmed(stamps: NDArray[Any], size: NDArray[Any], cut: float) -> NDArray[Any
     reach = int(np.searchsorted(held, (1 - cut) * held[-1]))
     top, left = (max(k // 2 - reach, 0) for k in (ky, kx))
     return stamps[:, top : ky - top, left : kx - left]
+
+
+def cropped(stamps: NDArray[Any], size: NDArray[Any], cut: float) -> NDArray[Any]:
+    """Return the middles of stamps that hold nearly all of a size, of the same sums.
+
+    What was cut off is spread over the rest: a scale would change the variance that
+    a filter leaves, an even addition changes frequency 0 alone.
+
+    Parameters
+    ----------
+    stamps, size, cut
+        See `trimmed`.
+    """
+    middles = trimmed(stamps, size, cut)
+    lost = stamps.sum(axis=(1, 2), dtype=float) - middles.sum(axis=(1, 2), dtype=float)
+    added = lost / np.prod(middles.shape[1:])
+    completed: NDArray[Any] = middles + added[:, np.newaxis, np.newaxis]
+    return completed

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.blocks import Blocks
 from streamdiff.imaging.compact import CELL, convolve_compact
 from streamdiff.imaging.convolve import convolve_field
 from streamdiff.imaging.kernel_field import KernelField, Nodes, trimmed
@@ -73,9 +74,9 @@ def _in_cells(
     shapes: NDArray[np.floating], nodes: Nodes, image_shape: tuple[int, ...]
 ) -> NDArray[np.floating]:
     """Return kernels of sum 1 in the cells of an image; shape (cy, cx, ky, kx)."""
+    blocks = Blocks.of(image_shape, shapes.shape[1:], CELL)
     of_rows, of_columns = (
-        nodes.along(axis, (np.arange(-(-n // CELL)) + 0.5) * CELL)
-        for axis, n in enumerate(image_shape)
+        nodes.along(axis, np.mean(blocks.ends(axis), axis=0)) for axis in (0, 1)
     )
     if nodes.shape == (1, 1):
         of_rows, of_columns = of_rows[:1], of_columns[:1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from streamdiff.imaging.compact import CELL, convolve_compact
+from streamdiff.imaging.compact import convolve_compact
 from streamdiff.imaging.convolve import convolve
 
 
@@ -28,25 +28,30 @@ def test_one_kernel_for_all_is_a_convolution(shape, kernel_shape, border):
 
 
 def test_every_cell_has_its_own_kernel():
-    plane = random_plane((2 * CELL + 10, 3 * CELL))
+    # The last of three equal parts of 266 rows are cut.
+    plane, height, width = random_plane((266, 390)), 89, 130
     kernels = random_kernels((3, 3, 5, 5))
     compact = convolve_compact(plane, kernels)
     for j, i in np.ndindex(3, 3):
-        cell = np.s_[j * CELL : (j + 1) * CELL, i * CELL : (i + 1) * CELL]
+        cell = np.s_[j * height : (j + 1) * height, i * width : (i + 1) * width]
         expected = convolve(plane, kernels[j, i])[cell]
         assert compact[cell] == pytest.approx(expected, abs=1e-4)
 
 
-def test_last_kernel_serves_the_rest():
-    plane = random_plane((CELL, 3 * CELL))
-    kernels = random_kernels((1, 2, 3, 3))
-    compact = convolve_compact(plane, kernels)
-    expected = convolve(plane, kernels[0, 1])[:, 2 * CELL :]
-    assert np.abs(compact[:, 2 * CELL :] - expected).max() < 1e-4
+@pytest.mark.parametrize("along_x_shape", [(7, 5), (3, 3), (5, 1)])
+def test_kernels_change_from_side_to_side_of_a_cell(along_x_shape):
+    plane = random_plane((100, 300))
+    kernels, along_y = (random_kernels((1, 1, 7, 5)), random_kernels((1, 1, 7, 5)) / 2)
+    along_x = random_kernels((1, 1, *along_x_shape))
+    compact = convolve_compact(plane, kernels, along_x=along_x, along_y=along_y)
+    mean, of_x, of_y = (convolve(plane, k[0, 0]) for k in (kernels, along_x, along_y))
+    steps_y, steps_x = (np.linspace(-0.5, 0.5, n) for n in plane.shape)
+    expected = mean + steps_x * of_x + steps_y[:, np.newaxis] * of_y
+    assert compact == pytest.approx(expected, abs=1e-4)
 
 
 def test_threads_do_not_change_a_bit():
-    plane, kernels = random_plane((3 * CELL, 200)), random_kernels((2, 2, 5, 3))
+    plane, kernels = random_plane((400, 200)), random_kernels((2, 2, 5, 3))
     alone = convolve_compact(plane, kernels, border="mirror")
     with scipy.fft.set_workers(2):
         together = convolve_compact(plane, kernels, border="mirror")
