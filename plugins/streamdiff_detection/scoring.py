@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
-from streamdiff.imaging.significance import PointSourceFilter
+from streamdiff.imaging.significance import significances
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
 from streamdiff.model.planes import read_only
 from streamdiff_detection.excess_noise import ExcessNoise, measure_excess
@@ -108,11 +108,12 @@ def _significances(
     """Return the significance of the difference, and that of the stars under it."""
     template, given = difference.matched_template, difference.template_score
     if difference.score is None:
-        matched = PointSourceFilter.of(
-            difference, exclude=rules.exclude, min_power=rules.min_power
+        found = significances(
+            difference,
+            () if template is None else (template,),
+            exclude=rules.exclude,
+            min_power=rules.min_power,
         )
-        images = [difference.image, *([] if template is None else [template])]
-        found = matched.significances(images)
         no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
         for plane in found:  # finite, and nobody else's
             np.copyto(plane, 0, where=no_data)

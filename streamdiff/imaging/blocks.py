@@ -91,6 +91,12 @@ class Blocks:
         last = np.minimum(first + self.cell[axis], self.shape[axis]) - 1
         return first, last
 
+    def middles(self, axis: int) -> NDArray[np.float64]:
+        """Return the positions along an axis of the middles of cells."""
+        first, last = self.ends(axis)
+        middles: NDArray[np.float64] = (first + last) / 2
+        return middles
+
     def transform(self, kernels: NDArray[Any]) -> NDArray[np.complex64]:
         """Return the spectra of kernels; shape (..., ky, kx) in."""
         spectra: NDArray[np.complex64] = fft.rfft2(

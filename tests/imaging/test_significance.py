@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamdiff.imaging.significance import is_seen, significance
+from streamdiff.imaging.significance import significance, significances
 from streamdiff.imaging.stamps import resized_stamps
 from streamdiff.model import (
     Convolved,
@@ -99,6 +99,16 @@ def test_covariance_factor_divides_the_significance():
         assert np.allclose(score, white / 2, rtol=1e-5)
 
 
+def test_other_images_are_filtered_and_divided_alike():
+    image = difference([PointSource(100, 120, 1e4)])
+    other = np.where(image.image > 50, np.nan, 2 * image.image)
+    exclude = MaskPlane.BAD
+    both = significances(image, [other], exclude=exclude)
+    doubled = replace(image, image=np.where(np.isnan(other), 0, other))
+    assert np.array_equal(both[0], significance(image, exclude=exclude))
+    assert np.array_equal(both[1], significance(doubled, exclude=exclude))
+
+
 def polynomial(shape):
     """Return a PSF of which the width and the shape vary over the image."""
     stamps = [
@@ -177,18 +187,3 @@ class Wrapped:
 
     def at(self, x, y):
         return self._psf.at(x, y)
-
-
-@pytest.mark.parametrize("bad_fraction", [0.02, 0.5])
-def test_a_stamp_is_seen_where_enough_of_it_is_on_good_pixels(bad_fraction):
-    rng = np.random.default_rng(9)
-    good = rng.random((140, 50)) > bad_fraction
-    good[60:68] = False
-    stamp = rng.random((5, 7))
-    surrounded = np.pad(good, ((2, 2), (3, 3)))
-    windows = np.lib.stride_tricks.sliding_window_view(surrounded, stamp.shape)
-    share = (windows * stamp).sum(axis=(2, 3)) / stamp.sum()
-    for least in np.linspace(0.02, 0.98, 25):
-        clear = np.abs(share - least) > 1e-5
-        seen = is_seen(good, stamp, least)
-        assert (seen == (share >= least))[clear].all()
