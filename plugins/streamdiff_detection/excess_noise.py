@@ -164,7 +164,9 @@ def measure_excess(
         spread = 1.0
     shift = 0.0 if settled else _shift(score, stars, usable, spread)
     excess = ExcessNoise(spread=spread, shift=shift)
-    light = Islands.of(usable & (stars.around >= _STAR), corners=False)
+    row, column = places_beyond(stars.around, _STAR)
+    known = usable[row, column]
+    light = Islands.of((row[known], column[known]), corners=False)
     if light.count < _MIN_STARS:
         return excess
     return replace(excess, fraction=_fraction(score, excess, stars, light))

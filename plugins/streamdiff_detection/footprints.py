@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import disc_rows
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.places import places_beyond
+from streamdiff.imaging.places import places_beyond, places_in
 from streamdiff.model import MaskPlane
 from streamdiff.model.planes import read_only
 from streamdiff_detection.peaks import Peaks
@@ -43,8 +43,8 @@ def mark_detected(
     Both planes reach ``grow`` pixels beyond those above the threshold.
     """
     marked: NDArray[np.int32] = mask & ~np.int32(_DETECTED)
-    places = places_beyond(score, threshold)
-    _draw_discs(read_only(score), threshold, *places, disc_rows(grow), marked)
+    beyond = places_beyond(score, threshold)
+    _draw_discs(read_only(score), threshold, *beyond, disc_rows(grow), marked)
     return marked
 
 
@@ -100,7 +100,7 @@ def measure_footprints(
     area = np.zeros(len(peaks), np.int64)
     if not len(peaks):
         return Footprints(area=area, side=area.copy())
-    islands = Islands.of(_DETECTED.in_mask(mask))
+    islands = Islands.of(places_in(mask, _DETECTED))
     pixels = np.stack([islands.row, islands.column], axis=1)
     places_of_peaks = np.stack([peaks.row, peaks.column], axis=1)
     _, nearest = cKDTree(places_of_peaks).query(pixels)

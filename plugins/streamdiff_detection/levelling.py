@@ -9,7 +9,6 @@ from streamdiff.imaging.background import sky_background
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.field_image import field_factors
 from streamdiff.imaging.fit_background import fit_background
-from streamdiff.imaging.places import with_plane
 from streamdiff.model import Difference, MaskPlane
 
 _NO_DATA = np.int32(MaskPlane.NO_DATA)
@@ -42,11 +41,24 @@ class LevelRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Plane:
-    """What is levelled, without what is left out; NO_DATA stays as it is."""
+    """What is levelled, without what is left out.
+
+    Pixels on NO_DATA, or whose value says that it is missing, stay as they are.
+    """
 
     values: NDArray[np.float32]
     mask: NDArray[np.int32]
     left_out: MaskPlane
+    missing: np.float32
+
+    @property
+    def unusable(self) -> NDArray[np.bool_]:
+        """Return where pixels do not count; shape (ny, nx)."""
+        unusable = self.left_out.in_mask(self.mask)
+        # Images have no such value: a look at each pixel is saved.
+        if not np.isnan(self.missing):
+            unusable |= self.values == self.missing
+        return unusable
 
 
 def roughly_levelled(difference: Difference, rules: LevelRules) -> Difference:
@@ -81,7 +93,10 @@ def finely_levelled(difference: Difference, rules: LevelRules) -> Difference:
 
 def _image(difference: Difference, rules: LevelRules) -> _Plane:
     return _Plane(
-        values=difference.image, mask=difference.mask, left_out=rules.left_out
+        values=difference.image,
+        mask=difference.mask,
+        left_out=rules.left_out,
+        missing=np.float32(np.nan),
     )
 
 
@@ -89,17 +104,19 @@ def _scored(
     difference: Difference, score: NDArray[np.float32], rules: LevelRules
 ) -> _Plane:
     """Return a score; there are no data where it is 0."""
-    mask = with_plane(difference.mask, score == 0, MaskPlane.NO_DATA)
-    left_out = rules.left_out | MaskPlane.NO_DATA
-    return _Plane(values=score, mask=mask, left_out=left_out)
+    return _Plane(
+        values=score,
+        mask=difference.mask,
+        left_out=rules.left_out | MaskPlane.NO_DATA,
+        missing=np.float32(0),
+    )
 
 
 def _without_slope(plane: _Plane) -> NDArray[np.float32]:
-    usable = ~plane.left_out.in_mask(plane.mask)
-    slope = fit_background(plane.values, usable, _ROUGH_ORDER)
-    rows, columns = field_factors(slope, plane.values.shape)
+    slope = fit_background(plane.values, ~plane.unusable, _ROUGH_ORDER)
+    factors = field_factors(slope, plane.values.shape)
     result = np.empty_like(plane.values)
-    _subtract_product(plane.values, plane.mask, _NO_DATA, rows, columns, result)
+    _subtract_product(plane.values, plane.mask, plane.missing, factors, result)
     return result
 
 
@@ -107,16 +124,16 @@ def _without_boxes(plane: _Plane, box: int) -> NDArray[np.float32]:
     """Return a plane without its level; that of large ones from squares of 2 x 2."""
     height, width = plane.values.shape
     if min(height, width) < _LARGE or height % 2 or width % 2:
-        unusable = plane.left_out.in_mask(plane.mask)
-        level = sky_background(plane.values, unusable, box=box, both_signs=True)
+        level = sky_background(plane.values, plane.unusable, box=box, both_signs=True)
     else:
         mean = np.empty((height // 2, width // 2), np.float32)
         lost = np.empty(mean.shape, np.bool_)
         left_out = np.int32(plane.left_out)
-        _fill_squares(plane.values, plane.mask, left_out, mean, lost)
+        given = plane.values, plane.mask, left_out, plane.missing
+        _fill_squares(*given, mean, lost)
         level = sky_background(mean, lost, box=box // 2, both_signs=True)
     result = np.empty_like(plane.values)
-    _subtract_squares(plane.values, plane.mask, _NO_DATA, level, result)
+    _subtract_squares(plane.values, plane.mask, plane.missing, level, result)
     return result
 
 
@@ -125,6 +142,7 @@ def _fill_squares(
     plane: NDArray[np.float32],
     mask: NDArray[np.int32],
     excluded: np.int32,
+    missing: np.float32,
     mean: NDArray[np.float32],
     lost: NDArray[np.bool_],
 ) -> None:
@@ -134,18 +152,19 @@ def _fill_squares(
         upper, lower = plane[2 * y], plane[2 * y + 1]
         bits, bits_below = mask[2 * y], mask[2 * y + 1]
         for x in range(width):
-            total = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1]
-            mean[y, x] = np.float32(0.25) * total
+            a, b, c, d = upper[2 * x], upper[2 * x + 1], lower[2 * x], lower[2 * x + 1]
+            mean[y, x] = np.float32(0.25) * (a + b + c + d)
+            unknown = (a == missing) | (b == missing) | (c == missing) | (d == missing)
             found = bits[2 * x] | bits[2 * x + 1]
             found |= bits_below[2 * x] | bits_below[2 * x + 1]
-            lost[y, x] = (found & excluded) != 0
+            lost[y, x] = unknown | ((found & excluded) != 0)
 
 
 @compiled
 def _subtract_squares(
     plane: NDArray[np.float32],
     mask: NDArray[np.int32],
-    kept: np.int32,
+    missing: np.float32,
     level: NDArray[np.float32],
     result: NDArray[np.float32],
 ) -> None:
@@ -160,20 +179,20 @@ def _subtract_squares(
                 line[i * size + k] = row[i]
         for x in range(width):
             value = plane[y, x]
-            result[y, x] = value if mask[y, x] & kept else value - line[x]
+            kept = ((mask[y, x] & _NO_DATA) != 0) | (value == missing)
+            result[y, x] = value if kept else value - line[x]
 
 
 @compiled
 def _subtract_product(
     plane: NDArray[np.float32],
     mask: NDArray[np.int32],
-    kept: np.int32,
-    rows: NDArray[np.float32],
-    columns: NDArray[np.float32],
+    missing: np.float32,
+    factors: tuple[NDArray[np.float32], NDArray[np.float32]],
     result: NDArray[np.float32],
 ) -> None:
     """Subtract the product of matrices, of shapes (ny, n) and (n, nx)."""
-    height, width = plane.shape
+    (rows, columns), (height, width) = factors, plane.shape
     line = np.empty(width, np.float32)
     for y in range(height):
         line[:] = 0
@@ -183,4 +202,5 @@ def _subtract_product(
                 line[x] += weight * terms[x]
         for x in range(width):
             value = plane[y, x]
-            result[y, x] = value if mask[y, x] & kept else value - line[x]
+            kept = ((mask[y, x] & _NO_DATA) != 0) | (value == missing)
+            result[y, x] = value if kept else value - line[x]

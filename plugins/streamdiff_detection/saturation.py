@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from streamdiff.imaging.islands import Islands
+from streamdiff.imaging.places import places_in
 from streamdiff.model import MaskPlane
 
 _SATURATED = MaskPlane.SAT | MaskPlane.SAT_TEMPLATE
@@ -37,7 +38,7 @@ def in_wings(
     inside = np.zeros(x.shape, bool)
     if not len(x):
         return inside
-    blobs = Islands.of(_SATURATED.in_mask(mask))
+    blobs = Islands.of(places_in(mask, _SATURATED))
     radius = np.maximum(growth * np.sqrt(blobs.sizes), max(least, 1.0))
     step = np.ceil(np.log(radius) / np.log(_RADIUS_STEP))[blobs.number]
     for size in np.unique(step):

@@ -11,7 +11,13 @@ from streamdiff.errors import SubtractionError
 from streamdiff.imaging.cosmic_rays import CosmicRayRules, find_cosmic_rays
 from streamdiff.imaging.interpolate import dilate_by_disc
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.places import with_plane, with_value
+from streamdiff.imaging.places import (
+    Places,
+    places,
+    places_in,
+    with_plane,
+    with_value,
+)
 from streamdiff.model import (
     DETECTION_COLUMNS,
     DiaSources,
@@ -149,7 +155,9 @@ class ScorePeaksFinder:
         result = scored(difference, width, self._score_rules)
         excess, raw, score = result.excess, result.raw, result.score
         del result  # before more planes are made
-        score, mask = self._without_trails(score, difference.mask, width)
+        mask = self._with_trails(difference.mask, score, width)
+        # The score is nobody else's: it is changed in place.
+        score[places_in(mask, MaskPlane.STREAK)] = 0
         found = find_peaks(score, self.threshold, raw)
         del raw
         difference = replace(difference, mask=mask, score=score)
@@ -157,11 +165,10 @@ class ScorePeaksFinder:
         tracks = find_tracks(difference, sharp)
         spoilt = dilate_by_disc(tracks, width)
         peaks = peaks.take(~spoilt[peaks.row, peaks.column])
-        score = with_value(score, spoilt, 0)
-        mask = with_plane(mask, tracks, MaskPlane.CR)
-        difference = replace(difference, mask=mask, score=score)
+        score[places(spoilt)] = 0
         grow = self.grow * width / FWHM_PER_SIGMA
         mask = mark_detected(mask, score, self.threshold, grow)
+        mask[places(tracks)] |= np.int32(MaskPlane.CR)
 
         owner = find_owners(peaks, psf, self._rules(width))
         sources = _table(peaks, owner, measure_footprints(mask, peaks, owner))
@@ -170,7 +177,7 @@ class ScorePeaksFinder:
         metrics |= {
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
-            "n_cosmic_rays": float(Islands.of(rays | tracks).count),
+            "n_cosmic_rays": float(_count_islands(rays, tracks)),
             "score_std": excess.spread,
             "star_shift": excess.shift,
             "relative_noise": excess.fraction,
@@ -179,7 +186,7 @@ class ScorePeaksFinder:
 
     def _without_cosmic_rays(
         self, difference: Difference, psf: NDArray[np.float64]
-    ) -> tuple[Difference, NDArray[np.bool_]]:
+    ) -> tuple[Difference, Places]:
         """Return the difference with cosmic rays masked, and where they are.
 
         Raises
@@ -192,7 +199,7 @@ class ScorePeaksFinder:
             sigma=self.cosmic_ray_sigma, contrast=self.cosmic_ray_contrast
         )
         rays = find_cosmic_rays(difference, psf, exclude, rules)
-        fraction = np.count_nonzero(rays) / rays.size
+        fraction = len(rays[0]) / difference.image.size
         if fraction > self.max_cosmic_ray_fraction:
             raise SubtractionError(
                 f"{difference.id}: {fraction:.1%} of the pixels are cosmic rays: the "
@@ -204,8 +211,9 @@ class ScorePeaksFinder:
         mask = with_plane(difference.mask, rays, MaskPlane.CR)
         if difference.score is None:
             return replace(difference, mask=mask), rays
-        spoilt = dilate_by_disc(rays, fwhm(psf)) | is_spoilt(difference, rays, psf)
-        score = with_value(difference.score, spoilt, 0)
+        spoilt = dilate_by_disc(_marked(rays, difference.shape), fwhm(psf))
+        spoilt |= is_spoilt(difference, rays, psf)
+        score = with_value(difference.score, places(spoilt), 0)
         return replace(difference, mask=mask, score=score), rays
 
     def _accepted(
@@ -228,13 +236,13 @@ class ScorePeaksFinder:
         counts = {k: float(len(a) - len(b)) for k, (a, b) in stages.items()}
         return peaks, sharp, counts | {"n_peaks": float(len(found))}
 
-    def _without_trails(
-        self, score: NDArray[np.float32], mask: NDArray[np.int32], width: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Return a score of 0 on trails and streaks, and a mask with both."""
-        if self.reject_trails:
-            mask = with_plane(mask, find_trails(score, width), MaskPlane.STREAK)
-        return with_value(score, MaskPlane.STREAK.in_mask(mask), 0), mask
+    def _with_trails(
+        self, mask: NDArray[np.int32], score: NDArray[np.float32], width: float
+    ) -> NDArray[np.int32]:
+        """Return a mask with trails, which are marked as streaks are."""
+        if not self.reject_trails:
+            return mask
+        return with_plane(mask, places(find_trails(score, width)), MaskPlane.STREAK)
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""
@@ -274,6 +282,18 @@ class ScorePeaksFinder:
             min_separation=self.min_separation * width,
             lobe_separation=self.lobe_separation * width,
         )
+
+
+def _marked(here: Places, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    marked = np.zeros(shape, np.bool_)
+    marked[here] = True
+    return marked
+
+
+def _count_islands(rays: Places, tracks: NDArray[np.bool_]) -> int:
+    """Return how many cosmic rays there are, some in both."""
+    tracks[rays] = True
+    return Islands.of(places(tracks)).count
 
 
 def _table(peaks: Peaks, owner: NDArray[np.intp], footprints: Footprints) -> DiaSources:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.places import places_in
 from streamdiff.imaging.significance import significances
 from streamdiff.model import UNUSABLE, Difference, MaskPlane, Noise
 from streamdiff.model.planes import read_only
@@ -114,9 +115,9 @@ def _significances(
             exclude=rules.exclude,
             min_power=rules.min_power,
         )
-        no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
+        no_data = places_in(difference.mask, MaskPlane.NO_DATA)
         for plane in found:  # finite, and nobody else's
-            np.copyto(plane, 0, where=no_data)
+            plane[no_data] = 0
     else:
         maps = [p for p in (difference.score, given) if p is not None]
         found = [_cleared(p, difference.mask) for p in maps]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.outline import count_areas
-from streamdiff.imaging.places import with_plane
+from streamdiff.imaging.places import places, with_plane
 from streamdiff.imaging.streaks import find_streaks
 from streamdiff.model import Difference, MaskPlane
 from streamdiff_detection.levelling import LevelRules, roughly_levelled
@@ -39,7 +39,7 @@ def without_streaks(difference: Difference, rules: LevelRules) -> Difference:
         streaks = find_streak_pixels(sign * pulls, difference.shape)
         found = bool(streaks.any())
         if found:
-            mask = with_plane(difference.mask, streaks, MaskPlane.STREAK)
+            mask = with_plane(difference.mask, places(streaks), MaskPlane.STREAK)
             difference = roughly_levelled(replace(difference, mask=mask), rules)
             pulls = binned_pulls(difference, rules.left_out)
     return difference

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled, inlined
+from streamdiff.imaging.places import Places, places
 from streamdiff.model import Difference, Exposure, MaskPlane
 
 # Opposite neighbours: along the row, the column, both diagonals.
@@ -50,8 +51,8 @@ def find_cosmic_rays(
     psf: NDArray[np.float64],
     exclude: MaskPlane,
     rules: CosmicRayRules,
-) -> NDArray[np.bool_]:
-    """Return True on the pixels of cosmic rays, of either sign; shape (ny, nx).
+) -> Places:
+    """Return rows and columns of the pixels of cosmic rays, of either sign.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def find_cosmic_rays(
         heads = _find_heads(*planes, steepest, rules.sigma, found)
         at = np.array(heads, np.int64).reshape(-1, 2)
         _mark_tails(*planes, steepest, rules.sigma, at, found)
-    return found
+    return places(found)
 
 
 def _falls(psf: NDArray[np.float64]) -> NDArray[np.float64]:

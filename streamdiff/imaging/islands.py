@@ -1,4 +1,4 @@
-"""Groups of True pixels that touch, where few pixels of an image are True."""
+"""Groups of pixels that touch, where few pixels of an image are special."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled, inlined
-from streamdiff.imaging.places import places
+from streamdiff.imaging.places import Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Islands:
-    """The True pixels of an image, row by row, and the islands that they make.
+    """Pixels of an image, row by row, and the islands that they make.
 
     Attributes
     ----------
@@ -27,20 +27,17 @@ class Islands:
     count: int
 
     @classmethod
-    def of(cls, plane: NDArray[np.bool_], *, corners: bool = True) -> "Islands":
-        """Return the islands of a plane.
+    def of(cls, here: Places, *, corners: bool = True) -> "Islands":
+        """Return the islands of pixels.
 
         Parameters
         ----------
-        plane : ndarray of bool, shape (ny, nx)
+        here : tuple of ndarray of int64, shape (n,)
+            Their rows and columns, row by row; see `streamdiff.imaging.places`.
         corners : bool
             Whether pixels touch by their corners, too.
-
-        Notes
-        -----
-        The cost beyond a glance at each pixel grows with the number of True ones.
         """
-        row, column = places(plane)
+        row, column = here
         number = np.empty(row.size, np.int64)
         count = _number(row, column, 1 if corners else 0, number)
         return cls(row=row, column=column, number=number, count=count)

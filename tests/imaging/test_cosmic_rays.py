@@ -6,6 +6,7 @@ import pytest
 from streamdiff.errors import SubtractionError
 from streamdiff.imaging.cosmic_rays import CosmicRayRules, find_cosmic_rays
 from streamdiff.imaging.islands import Islands
+from streamdiff.imaging.places import places
 from streamdiff.imaging.significance import significance
 from streamdiff.model import (
     Convolved,
@@ -43,7 +44,9 @@ def rays(difference, rules=RULES, usable=True):
     psf = difference.psf.centred_at(0, 0)
     mask = np.where(np.broadcast_to(usable, SHAPE), 0, MaskPlane.SAT)
     difference = replace(difference, mask=mask)
-    return find_cosmic_rays(difference, psf, MaskPlane.SAT, rules)
+    found = np.zeros(SHAPE, bool)
+    found[find_cosmic_rays(difference, psf, MaskPlane.SAT, rules)] = True
+    return found
 
 
 def grid(snr, fwhm, *, offset=0.3, step=24):
@@ -92,7 +95,7 @@ def test_a_track_is_found_pixel_by_pixel(sign):
     found = rays(observed(light))
     assert found[row, column].all()
     assert np.count_nonzero(found) == 30
-    assert Islands.of(found).count == 1
+    assert Islands.of(places(found)).count == 1
 
 
 def test_noise_has_no_cosmic_rays():
