@@ -45,8 +45,9 @@ class Part:
         exposure = self.exposure
         unusable = UNUSABLE.in_mask(exposure.mask)
         unusable |= exposure.variance < 0
-        factor = np.float32(self.scale**2) * exposure.covariance_factor
-        return fill_unusable(exposure.variance * factor, unusable)
+        power = exposure.variance * np.float32(self.scale**2)
+        power *= exposure.covariance_factor
+        return fill_unusable(power, unusable)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
