@@ -31,7 +31,7 @@ _MATCHING_TOLERANCE = 2e-3
 _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 # Kernels of at most so many pixels take longer to transform than to sum, in cells of
 # these widths [pixel]. The cost does not depend on their heights, which are a half.
-_COMPACT, _WIDTHS = 23**2, (96, 64, 32, 16)
+_COMPACT, _WIDTHS = 21**2, (96, 64, 32, 16)
 # Of the tolerance of a kernel, this part is for what is cut off its change along x.
 _SLOPES = 0.03
 # Rows of nodes whose spectra are kept; two belong to a row of blocks in work.
