@@ -5,7 +5,7 @@ Alard & Lupton 1998, ApJ 503, 325; varying over the image as in Alard 2000, A&AS
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from streamdiff_al.design import design, flat
 from streamdiff_al.local_terms import as_planes, expanded, planes_within
 from streamdiff_al.normal_equations import NormalEquations
 
+# Sums of so many rows are kept from fit to fit; those of some hundred candidates with
+# more would fill the memory.
+FEW_ROWS = 150
 # Many terms cost the square of their number: beyond this order they are summed as
 # planes, where a candidate's square is a small part of the image's side.
 _EXACT_ORDER, _SMALL_PART = 1, 0.1
@@ -49,6 +52,11 @@ class Sums:
     target_noise: NDArray[np.float64]
     power: NDArray[np.float64]
     n_pixels: NDArray[np.intp]
+
+    def take(self, row: int) -> "Sums":
+        """Return a copy of the sums of one of a stack."""
+        names = (f.name for f in fields(self) if getattr(self, f.name) is not None)
+        return replace(self, **{n: np.array(getattr(self, n)[row]) for n in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from streamdiff_al.diagnostics import (
     residual_figures,
     uncertainty_figures,
 )
-from streamdiff_al.fit import SpatialModel, Sums, level
+from streamdiff_al.fit import FEW_ROWS, SpatialModel, Sums, constant_model, level
 from streamdiff_al.joint import JointBasis, JointFit
 from streamdiff_al.match import Match, MatchRules
 from streamdiff_al.pca import principal_mixes
@@ -31,9 +31,6 @@ _PER_TERM, _PER_TERM_CHOSEN = 2, 12
 # With as many basis kernels as a basis of free pixels has, candidates do not choose the
 # order of the kernel: they could not tell so many parameters.
 _MANY_KERNELS, _ORDER_OF_MANY = 100, 1
-# Sums of so many rows are kept from fit to fit; those of some hundred candidates with
-# more would fill the memory.
-_FEW_ROWS = 150
 # Candidates that cover so little of an axis, in standard deviations from -1 to 1
 # (all over it: 0.58), tell nothing of how the kernel varies up to the border.
 _MIN_SPREAD = 0.35
@@ -125,11 +122,20 @@ class Matcher:
             basis = basis.mixed(self._principal(numbers))
         if len(basis.kernels) > _MANY_KERNELS:
             return _ORDER_OF_MANY
-        return choose_order(
-            [basis.of(self._roster.cutout(number)) for number in numbers],
-            self._weighing(numbers),
-            self._affordable(self._order, numbers, _PER_TERM_CHOSEN),
-        )
+        order = self._affordable(self._order, numbers, _PER_TERM_CHOSEN)
+        cutouts = [self._roster.cutout(number) for number in numbers]
+        terms = np.array([c.centre_terms[: n_field_terms(order)] for c in cutouts])
+        return choose_order(self._own_sums(numbers, basis), terms)
+
+    def _own_sums(self, numbers: Sequence[int], basis: JointBasis) -> list[Sums]:
+        """Return what candidates add to fits without variation."""
+        known = [self._roster.single(number).sums for number in numbers]
+        if basis.mixes is None and all(known):
+            return [own for own in known if own]
+        cutouts = [basis.of(self._roster.cutout(number)) for number in numbers]
+        model = constant_model(len(basis.kernels), cutouts[0].usable.shape)
+        parts = zip(cutouts, self._weighing(numbers), strict=True)
+        return [model.sums(*part) for part in parts]
 
     def _fit(self, numbers: Sequence[int]) -> JointFit:
         """Return the joint fit to candidates."""
@@ -161,7 +167,7 @@ class Matcher:
         if basis.mixes is None and key in self._sums:
             return self._sums[key]
         sums = model.sums(basis.of(self._roster.cutout(number)), variance)
-        if basis.mixes is None and len(sums.matrix) <= _FEW_ROWS:
+        if basis.mixes is None and len(sums.matrix) <= FEW_ROWS:
             self._sums[key] = sums
         return sums
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff_al.cutout import Cutout
-from streamdiff_al.fit import constant_model, level
+from streamdiff_al.fit import FEW_ROWS, Sums, constant_model, level
 from streamdiff_al.normal_equations import NormalEquations
 from streamdiff_al.regularise import Regularisation
 
@@ -27,6 +27,8 @@ class Single:
         How well the kernel is known: an inverse variance but for a factor.
     left, variance : ndarray of float64, shape (m, m)
         What is left of the target, and its variance.
+    sums : Sums or None
+        What it was found from, where that is little.
     """
 
     kernel: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Single:
     weight: float
     left: NDArray[np.float64]
     variance: NDArray[np.float64]
+    sums: Sums | None = None
 
     @property
     def sum(self) -> float:
@@ -109,6 +112,7 @@ class SingleFitter:
                 weight=float(sums.matrix[i, 0, 0]),
                 left=left[i],
                 variance=cutouts.target_variance[i] + convolved[i],
+                sums=sums.take(i) if sums.matrix.shape[-1] <= FEW_ROWS else None,
             )
             for i in range(len(kernels))
         ]

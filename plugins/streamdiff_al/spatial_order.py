@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.model.field import n_field_terms
-from streamdiff_al.cutout import Cutout
-from streamdiff_al.fit import constant_model
+from streamdiff.model.field import field_order, n_field_terms
+from streamdiff_al.fit import Sums
 
 # A galaxy or a blend asks for a kernel of its own: of so many candidates, the ones to
 # which the order matters most, none has a say.
@@ -16,21 +15,15 @@ _IGNORED = 0.05
 _SMALLEST_EIGENVALUE = 1e-10
 
 
-def choose_order(
-    cutouts: Sequence[Cutout],
-    variances: Sequence[NDArray[np.float64]],
-    largest: int,
-) -> int:
+def choose_order(sums: Sequence[Sums], terms: NDArray[np.float64]) -> int:
     """Return the order of the variation that predicts the images best.
 
     Parameters
     ----------
-    cutouts : sequence of Cutout
-        With the terms of the largest order.
-    variances : sequence of ndarray of float64, shape (m, m)
-        Of target - convolved.
-    largest : int
-        Largest order.
+    sums : sequence of Sums
+        Of candidates, for a kernel and a background that do not vary.
+    terms : ndarray of float64, shape (n, n_terms)
+        Terms of the largest order at each of them.
 
     Notes
     -----
@@ -40,9 +33,8 @@ def choose_order(
     background are taken as constant within a candidate's square (Alard 2000), so that
     the sums over pixels are the same for all orders.
     """
-    terms = np.array([c.centre_terms[: n_field_terms(largest)] for c in cutouts])
-    forms = _Forms(cutouts, variances)
-    orders = range(largest + 1)
+    forms = _Forms(sums)
+    orders = range(field_order(terms.shape[1]) + 1)
     left = np.array([forms.chi2(terms[:, : n_field_terms(order)]) for order in orders])
     usual = float(np.median(left[-1] / forms.n_pixels))
     left /= max(usual, 1.0)
@@ -58,13 +50,7 @@ class _Forms:
     The rows of the design are the image convolved with each basis kernel, and 1.
     """
 
-    def __init__(
-        self,
-        cutouts: Sequence[Cutout],
-        variances: Sequence[NDArray[np.float64]],
-    ) -> None:
-        model = constant_model(len(cutouts[0].convolved), cutouts[0].usable.shape)
-        sums = [model.sums(c, v) for c, v in zip(cutouts, variances, strict=True)]
+    def __init__(self, sums: Sequence[Sums]) -> None:
         self.n_rows = len(sums[0].vector)
         self.n_pixels = np.array([own.n_pixels for own in sums])
         self._matrices = np.array([own.matrix for own in sums])
