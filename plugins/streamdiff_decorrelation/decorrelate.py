@@ -102,11 +102,12 @@ class WhiteningDecorrelator:
         )
         no_data = MaskPlane.NO_DATA.in_mask(difference.mask)
         no_data |= ~np.isfinite(difference.image)
-        image = _whitened(difference, parts, whitening)
         variance = propagate(parts.fixed.power, whitening.fixed, self.variance)
         variance += propagate(parts.matched.power, whitening.matched, self.variance)
         covariance_factor = parts.fixed.exposure.covariance_factor
         variance /= covariance_factor
+        # Last, so that it takes no memory while the variances take most.
+        image = _whitened(difference, parts, whitening)
         mask = difference.mask.copy()
         np.bitwise_or(mask, MaskPlane.NO_DATA, out=mask, where=no_data)
         np.copyto(image, 0, where=no_data)
