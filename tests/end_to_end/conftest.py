@@ -1,7 +1,9 @@
 """A small survey, and the real service over a stream in memory."""
 
+import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,9 @@ from streamdiff.testing import Population, Survey
 from streamdiff_detection.saturation import in_wings
 
 TOPICS = Topics("streamdiff.")
+
+# what is not a test is shared by the test files of this folder, which are no package
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -1,48 +1,30 @@
-"""A microlensing event in real frames of a crowded field (frames of one telescope).
+"""All visits through the service with one subtractor: the event, and what is false."""
 
-The template is coadded from frames after the event; every other frame is a visit.
-All of them pass through the service with one subtractor; some, chosen for their
-different seeing, are looked at closely with both.
-"""
-
-import csv
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import UTC, datetime
 from io import BytesIO
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from click.testing import CliRunner
 from matplotlib.figure import Figure
+from saao_frames import BRIGHT_STAR, MEGAPIXELS, RADIUS, event_of, is_template, place
 from scipy.ndimage import distance_transform_edt
 
 from streamdiff.adapters.embedded import EmbeddedBroker
-from streamdiff.adapters.fits.coadd import decode_coadd
 from streamdiff.adapters.fits.exposure import decode_exposure
 from streamdiff.app.demo.collector import Collector
 from streamdiff.app.demo.run import running_service, send_events
-from streamdiff.app.environment import find_plugins, read_settings
+from streamdiff.app.environment import find_plugins
 from streamdiff.app.service import embedded_partitions
-from streamdiff.app.single import Workbench
 from streamdiff.app.topics import Topics
-from streamdiff.app.wiring import sky_map, template_store
-from streamdiff.cli.program import program
 from streamdiff.imaging.point_source import forced_flux
 from streamdiff.imaging.stars import find_stars
-from streamdiff.model import UNUSABLE, MaskPlane, Outcome, TemplateId, VisitReady
-from streamdiff.testing.figures import noise_ratio, star_residuals
+from streamdiff.model import UNUSABLE, MaskPlane, Outcome
 
 pytestmark = [pytest.mark.frames, pytest.mark.timeout(900)]
-
 FLUX = "event_flux_adu_rel_0100_minus_aug4+"
-FIRST_TEMPLATE_FRAME = 158
-# An event of this flux [ADU] must be found, this close to its place [pixel].
-BRIGHT, RADIUS = 5000.0, 1.5
-# As sharp as the template, sharper, elongated, and as deep.
-CLOSE_UP = (1, 29, 100, 150)
+# An event of this flux [ADU] must be found.
+BRIGHT = 5000.0
 # What a crowded field may claim beside the event, in all frames.
 MAX_FALSE_PER_MPX = 60.0
 # Constant stars have no neighbours within this, and no saturated pixels; they and the
@@ -52,135 +34,6 @@ ALONE, FAR, FRINGE = 12.0, 40.0, 30.0
 VARIES = 0.03
 # Fluxes of constant stars [ADU].
 CONSTANT_FLUX = (3e3, 2e4)
-
-
-class Limits(NamedTuple):
-    """What close-ups may show: false alerts per Mpx, and the significance's spread.
-
-    And the residuals of stars of a peak of at least 50 sigma, in units of the noise:
-    what no match of the PSFs removes. The sharp, elongated frame (100) has the
-    largest.
-    """
-
-    false_per_mpx: float
-    median_std: float
-    max_std: float
-    median_residual: float
-    max_residual: float
-
-
-LIMITS = {
-    "al": Limits(60, 1.2, 1.3, 2.0, 3.0),
-    "zogy": Limits(200, 1.2, 1.3, 3.2, 6.0),
-}
-BRIGHT_STAR = 50.0
-MAX_LOST = 0.2
-MEGAPIXELS = 512**2 / 1e6
-SECONDS_PER_DAY = 86400.0
-TAI_MINUS_UTC_2013 = 35.0
-
-CONFIG = """
-[pipeline]
-subtract = "{subtract}"
-score = "features"
-[stream]
-transport = "embedded"
-http = ""
-[store]
-uri = "{work}/templates"
-skymap = {{ pixel_scale_arcsec = 0.31 }}
-[input]
-roots = ["{frames}"]
-[output]
-directory = "{out}"
-differences = true
-[plugins.read.fits]
-instrument = "STE3"
-band = "I"
-[plugins.find.score_peaks]
-background_box = 64
-"""
-
-
-@pytest.fixture(scope="module")
-def folder(shared_data):
-    return shared_data / "saao_moa2013blg475"
-
-
-@pytest.fixture(scope="module")
-def table(folder):
-    with (folder / "frames.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    return tmp_path_factory.mktemp("saao")
-
-
-def configured(folder, work, subtract):
-    path = work / f"{subtract}.toml"
-    path.write_text(
-        CONFIG.format(
-            subtract=subtract,
-            work=work.as_uri(),
-            frames=folder.as_uri(),
-            out=work / "out",
-        )
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def settings(folder, work):
-    return read_settings(configured(folder, work, "al"))
-
-
-def frame_path(folder, row):
-    return folder / f"AKB13475I{row['frame']}.fits"
-
-
-def is_template(row):
-    return int(row["frame"]) >= FIRST_TEMPLATE_FRAME
-
-
-@pytest.fixture(scope="module")
-def template(folder, table, work, settings):
-    """Coadd the frames after the event on the command line, and store the result."""
-    output = work / "template.fits"
-    paths = [str(frame_path(folder, row)) for row in table if is_template(row)]
-    arguments = ["coadd", *paths, "-o", str(output), "--band", "I"]
-    made = CliRunner().invoke(
-        program, [*arguments, "-c", str(work / "al.toml")], catch_exceptions=False
-    )
-    assert made.exit_code == 0, made.output
-    coadd = decode_coadd(output.read_bytes())
-    exposure = coadd.exposure
-    tract, patch = sky_map(settings).patches_touching(exposure.wcs, exposure.shape)[0]
-    template_id = TemplateId(tract=tract, patch=patch, band="I")
-    template_store(settings).save(
-        replace(coadd, exposure=replace(exposure, id=template_id)),
-        [],
-        after=0,
-        update_id="coadd",
-    )
-    return coadd
-
-
-def event_of(folder, row):
-    middle_s = float(row["exptime"]) / 2 + TAI_MINUS_UTC_2013
-    return VisitReady(
-        event_id=f"STE3/{row['frame']}",
-        instrument="STE3",
-        visit=int(row["frame"]),
-        # each frame a partition key of its own: their order does not matter
-        detector=int(row["frame"]) % 8,
-        band="I",
-        midpoint_mjd_tai=float(row["mjd_start"]) + middle_s / SECONDS_PER_DAY,
-        exposure_time_s=float(row["exptime"]),
-        image_uri=frame_path(folder, row).as_uri(),
-        published_at=datetime.now(UTC),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -436,94 +289,3 @@ def test_few_alerts_are_false(results, light_curve, work):
     # Real variables, borders of detectors, and rows that saturated stars bled into.
     per_mpx = sum(n_false.values()) / (len(n_false) * MEGAPIXELS)
     assert per_mpx <= MAX_FALSE_PER_MPX
-
-
-@pytest.fixture(scope="module", params=list(LIMITS))
-def subtractor(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def limits(subtractor):
-    return LIMITS[subtractor]
-
-
-@pytest.fixture(scope="module")
-def close_ups(subtractor, folder, table, work, template):
-    """Return some frames' rows of the table, and what they show, by subtractor."""
-    settings = read_settings(configured(folder, work, subtractor))
-    bench = Workbench(settings=settings, registry=find_plugins())
-    rows = [row for row in table if int(row["frame"]) in CLOSE_UP]
-    assert len(rows) == len(CLOSE_UP)
-    return [
-        (row, bench.subtract(frame_path(folder, row), work / "template.fits"))
-        for row in rows
-    ]
-
-
-@pytest.fixture(scope="module")
-def blank_parts(close_ups, blank_sky):
-    """Return what close-ups show, and where that is blank sky."""
-    return [(result, blank_sky(result, *place(row))) for row, result in close_ups]
-
-
-def place(row):
-    return float(row["event_x0"]), float(row["event_y0"])
-
-
-def offsets(row, result):
-    sources = result.products.sources
-    x, y = place(row)
-    return np.hypot(sources["x"] - x, sources["y"] - y)
-
-
-def test_either_subtractor_finds_the_event(close_ups):
-    nearest = [offsets(*close_up).min() for close_up in close_ups]
-    assert max(nearest) <= RADIUS, nearest
-
-
-def test_either_subtractor_claims_little_else(close_ups, limits):
-    n_false = [int((offsets(*close_up) > RADIUS).sum()) for close_up in close_ups]
-    per_mpx = sum(n_false) / (len(n_false) * MEGAPIXELS)
-    assert per_mpx <= limits.false_per_mpx, n_false
-
-
-def test_significance_of_blank_sky_has_unit_variance(blank_parts, limits):
-    std = [
-        float(result.products.images.difference.score[blank].std())
-        for result, blank in blank_parts
-    ]
-    # Above it: wings of stars beyond the border, rings that errors of the PSFs leave.
-    assert 0.9 <= np.median(std) <= limits.median_std, std
-    assert max(std) <= limits.max_std, std
-
-
-def test_most_of_the_field_is_usable(close_ups):
-    planes = UNUSABLE | MaskPlane.SAT_TEMPLATE | MaskPlane.EDGE
-    masks = [result.products.images.difference.mask for _, result in close_ups]
-    # A tenth of a frame lies beyond the template's, or the other way round.
-    lost = [float(planes.in_mask(mask).mean()) for mask in masks]
-    assert max(lost) <= MAX_LOST, lost
-
-
-def test_stars_leave_little(blank_parts, limits):
-    left = [float(star_residual(result, blank)) for result, blank in blank_parts]
-    assert np.median(left) <= limits.median_residual, left
-    assert max(left) <= limits.max_residual, left
-
-
-def star_residual(result, blank):
-    """Return the residual of bright stars away from saturated ones, over the noise.
-
-    Stars under a streak, such as a bleed of those, do not count.
-    """
-    difference = result.products.images.difference
-    template = result.products.images.template
-    stars = find_stars(template, threshold=BRIGHT_STAR)
-    rows, columns = (np.rint(v).astype(int) for v in (stars.y, stars.x))
-    sigma = np.sqrt(difference.variance[rows, columns])
-    bright = stars.peak >= BRIGHT_STAR * sigma
-    bright &= ~MaskPlane.STREAK.in_mask(difference.mask)[rows, columns]
-    residual = star_residuals(difference, stars.x[bright], stars.y[bright])
-    typical = np.sqrt(np.nanmean(np.square(residual)))
-    return typical / noise_ratio(difference, blank)
