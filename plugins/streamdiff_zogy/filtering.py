@@ -14,8 +14,9 @@ from streamdiff_zogy.cell import Cell
 from streamdiff_zogy.filter_field import FilterField
 from streamdiff_zogy.pixels import PixelPair, doubtful
 
-# Sides of a cell with one filter, and of one between nodes of one that varies.
-_CELL, _SMALLEST_CELL, _LARGEST_CELL = 256, 64, 256
+# Side of a block with one filter: a power of two is transformed fast. Sides of a cell
+# between nodes of one that varies.
+_BLOCK, _SMALLEST_CELL, _LARGEST_CELL = 256, 64, 256
 _CELLS = 16
 # Cells along each axis that share the filters of the noise.
 _REGION = 4
@@ -92,7 +93,7 @@ def filter_pair(
 
 def _partition(field: FilterField) -> Blocks:
     side = 2 * field.reach + 1
-    cell = max(_CELL, 4 * side)
+    cell = max(_BLOCK - side + 1, 4 * side)
     if not field.is_constant:
         wanted = min(field.image_shape) // _CELLS
         cell = int(np.clip(wanted, max(_SMALLEST_CELL, side), _LARGEST_CELL))

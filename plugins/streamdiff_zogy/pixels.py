@@ -17,7 +17,7 @@ _ABSURD = 1e9
 _GOOD, _FILLED, _SATURATED, _NO_DATA = range(4)
 # What is filled in, or lies beyond the border, may be wrong by as much as itself; the
 # light of a saturated core is several times what its rim tells.
-_DOUBT = np.array([0, 1, 3, 1], np.uint8)
+_DOUBT, _DOUBT_OF_CORE = np.uint8(1), np.uint8(3)
 # Levels below this [sigma] are blank sky.
 _DOUBTFUL = 5.0
 # Beyond the border is the mirror image, averaged over so many pixels.
@@ -100,10 +100,10 @@ class PixelPair:
         piece is cut out of a star. The fill is a smooth surface, with noise that is
         always the same for an exposure; so is what lies beyond the border.
         """
-        state = np.zeros(holes.unusable.shape, np.uint8)
-        state[holes.unusable] = _FILLED
-        state[holes.saturated] = _SATURATED
-        doubt = np.pad(_DOUBT[state], margin, constant_values=_DOUBT[_NO_DATA])
+        # What is beyond the border is filled in, too.
+        doubt = np.pad(holes.unusable.view(np.uint8), margin, constant_values=_DOUBT)
+        inner = doubt[margin:-margin, margin:-margin]
+        np.copyto(inner, _DOUBT_OF_CORE, where=holes.saturated)
         generators = np.random.default_rng(_seed(science)).spawn(2)
         pixels = [
             _filled(exposure, holes.unusable, margin, generator)

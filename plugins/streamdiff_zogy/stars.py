@@ -109,7 +109,7 @@ def _compared(
     # What one image lacks is taken from both.
     seen = [s.image * usable for s in (ours, theirs)]
     right = np.einsum("njyx,nyx->nj", weights.of_science, seen[0])
-    sums = np.einsum("njkyx,nyx->njk", weights.of_template, seen[1])
+    sums = weights.template_sums(seen[1])
     left, bends = sums[..., :3], sums[..., 3:]
     good &= _regular(left)
     inverse = np.full(left.shape, np.nan)
@@ -123,7 +123,7 @@ def _compared(
     ratio, shift = solution[:, 0], -solution[:, 1:] / solution[:, :1]
 
     noise = _noise(weights.of_science, ours)
-    noise += ratio[:, None, None] ** 2 * _noise(weights.of_template[:, :, 0], theirs)
+    noise += ratio[:, None, None] ** 2 * _noise(weights.of_template, theirs)
     error = np.sqrt(np.einsum("nij,njk,nik->ni", inverse, noise, inverse))
     error[:, 1:] /= np.abs(ratio)[:, np.newaxis]
     pairs = StarPairs(
@@ -145,16 +145,17 @@ class _Weights:
 
     Attributes
     ----------
-    of_science : ndarray of float64, shape (n or 1, 3, side, side)
-        For the three sums over N * P_r.
-    of_template : ndarray of float64, shape (n or 1, 3, 6, side, side)
-        For the three sums over R * P_n and its derivatives by x, y, xx, yy and xy.
+    of_science, of_template : ndarray of float64, shape (n or 1, 3, side, side)
+        For the three sums over N * P_r, and over R * P_n.
+    spectra : ndarray of complex128, shape (n or 1, 3, side, side // 2 + 1)
+        The transforms of ``of_template``, conjugate.
     core : int
         Odd side of the weights before the convolution.
     """
 
     of_science: NDArray[np.float64]
     of_template: NDArray[np.float64]
+    spectra: NDArray[np.complex128]
     core: int
 
     @classmethod
@@ -168,15 +169,29 @@ class _Weights:
         core = 2 * int(np.ceil(_RADIUS * widest)) + 1
         side = fast_odd_side(core + psf_side - 1)
         p_n, p_r = (transform_centred(p, (side, side))[:, np.newaxis] for p in psfs)
-        derivatives = _derivatives(side)
-        common = stamp_of(derivatives[:3] * p_n * p_r, side)
+        common = stamp_of(_derivatives(side)[:3] * p_n * p_r, side)
         w = transform_centred(_confined(common, core), (side, side))
-        template = (derivatives * p_n).conj()[:, np.newaxis]
+        of_template = w * p_n.conj()
         return cls(
             of_science=stamp_of(w * p_r.conj(), side),
-            of_template=stamp_of(w[:, :, np.newaxis] * template, side),
+            spectra=of_template.conj(),
+            of_template=stamp_of(of_template, side),
             core=core,
         )
+
+    def template_sums(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums over R * P_n and its derivatives; shape (n, 3, 6).
+
+        Those by x, y, xx, yy and xy. By Parseval's theorem, they are sums over the
+        frequencies of the images, shape (n, side, side).
+        """
+        side = pixels.shape[-1]
+        image = transform_centred(pixels, (side, side))[:, np.newaxis]
+        # All columns of half a plane but the first stand for two.
+        twice = np.where(np.arange(side // 2 + 1), 2 / side**2, 1 / side**2)
+        products = (self.spectra * (image * twice)).reshape(len(pixels), 3, -1)
+        sums: NDArray[np.float64] = products @ _derivatives(side).reshape(6, -1).T
+        return sums.real
 
 
 def _without_repeats(stamps: NDArray[np.float64]) -> NDArray[np.float64]:
