@@ -17,8 +17,9 @@ from scipy import optimize
 from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.noise import quantile, robust_std
-from streamdiff.imaging.places import places_beyond
-from streamdiff_detection.starlight import Starlight, slope_squared
+from streamdiff.imaging.places import Places, places_beyond, surroundings
+from streamdiff.model.planes import read_only
+from streamdiff_detection.starlight import Starlight, raise_to
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
 _STAR, _SKY = 200.0, 5.0
@@ -65,17 +66,16 @@ class ExcessNoise:
         score : ndarray of float32, shape (ny, nx)
             Significance of the difference.
         stars : Starlight
-            The map is made in place of ``around``, which is needed no more.
+            The map is made in place of their score, which is needed no more.
         """
-        _divide(score, stars.score, self._squares, stars.around)
-        return stars.around
+        _divide(read_only(score), stars.score, stars.reach, self._squares)
+        return stars.score
 
-    def noise_at(
-        self, stars: Starlight, row: NDArray[np.intp], column: NDArray[np.intp]
-    ) -> NDArray[np.float32]:
+    def noise_at(self, stars: Starlight, here: Places) -> NDArray[np.float32]:
         """Return the standard deviation of the map at pixels; shape (n,)."""
-        noise = np.empty(row.size, np.float32)
-        _fill_noise(row, column, stars.score, stars.around, self._squares, noise)
+        noise = np.empty(len(here[0]), np.float32)
+        light, around = read_only(stars.score), stars.around_at(here)
+        _fill_noise(*here, light, around, self._squares, noise)
         return noise
 
     @property
@@ -84,56 +84,85 @@ class ExcessNoise:
 
 
 @inlined
-def _noise(
-    light: NDArray[np.float32],
-    around: NDArray[np.float32],
-    squares: NDArray[np.float32],
-    y: int,
+def _variance(
+    rows: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    per_row: np.float32,
     x: int,
+    around: np.float32,
+    squares: NDArray[np.float32],
 ) -> np.float32:
-    spread, shift, fraction = squares[0], squares[1], squares[2]
-    slope = slope_squared(light, y, x)
-    variance = spread + fraction * around[y, x] ** 2 + shift * slope
-    return np.float32(np.sqrt(variance))
+    """Return the variance of a pixel from the light of its row and those beside it.
+
+    A shift changes a score by its slope: the astrometric noise of Zackay, Ofek &
+    Gal-Yam 2016, ApJ 830, 27, for errors that are alike along both axes. Slopes are
+    one-sided at the border.
+    """
+    (above, row, below), (spread, shift, fraction) = rows, squares
+    left, right = max(x - 1, 0), min(x + 1, len(row) - 1)
+    down, along = below[x] - above[x], row[right] - row[left]
+    slope = per_row * down**2 + (along / np.float32(max(right - left, 1))) ** 2
+    return np.float32(spread + fraction * around**2 + shift * slope)
 
 
 @compiled
 def _fill_noise(
-    row: NDArray[np.intp],
-    column: NDArray[np.intp],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
     light: NDArray[np.float32],
     around: NDArray[np.float32],
     squares: NDArray[np.float32],
     noise: NDArray[np.float32],
 ) -> None:
-    for i in range(row.size):
-        noise[i] = _noise(light, around, squares, row[i], column[i])
+    for i in range(len(row)):
+        first, last = max(row[i] - 1, 0), min(row[i] + 1, light.shape[0] - 1)
+        rows = light[first], light[row[i]], light[last]
+        per_row = np.float32(1 / max(last - first, 1) ** 2)
+        noise[i] = np.sqrt(_variance(rows, per_row, column[i], around[i], squares))
 
 
 @compiled
 def _divide(
     score: NDArray[np.float32],
     light: NDArray[np.float32],
+    reach: int,
     squares: NDArray[np.float32],
-    around: NDArray[np.float32],
 ) -> None:
-    """Divide a map by its noise, in place of the brightest stars around."""
+    """Divide a map by its noise, in place of the light of stars."""
     height, width = score.shape
     spread, shift, fraction = squares[0], squares[1], squares[2]
-    quarter = np.float32(0.25)
+    quarter, n = np.float32(0.25), max(reach, 1) + 1
+    # Rows of the light that are written over, as far as they are needed.
+    kept = np.empty((n, width), np.float32)
+    line, spare = np.empty((2, width + 2 * reach), np.float32)
+    variance = np.empty(width, np.float32)
     for y in range(height):
+        kept[y % n] = light[y]
+        line[:] = 0
+        for v in range(max(y - reach, 0), y + 1):
+            raise_to(line[reach : reach + width], kept[v % n])
+        for v in range(y + 1, min(y + reach + 1, height)):
+            raise_to(line[reach : reach + width], light[v])
+        side = 1
+        while side <= 2 * reach:  # see `Starlight.around`
+            more = min(side, 2 * reach + 1 - side)
+            ahead = line[more:]
+            for x in range(len(ahead)):
+                spare[x] = max(line[x], ahead[x])
+            line, spare, side = spare, line, side + more
         first, last = max(y - 1, 0), min(y + 1, height - 1)
-        above, row, below = light[first], light[y], light[last]
+        above, row, below = kept[first % n], kept[y % n], light[last]
         per_row = np.float32(1 / max(last - first, 1) ** 2)
         # Border columns apart, so that the loop has no choices to make.
         for x in range(1, width - 1):
             down, along = below[x] - above[x], row[x + 1] - row[x - 1]
             slope = per_row * down * down + quarter * along * along
-            variance = spread + fraction * around[y, x] ** 2 + shift * slope
-            around[y, x] = score[y, x] / np.sqrt(variance)
+            variance[x] = spread + fraction * line[x] ** 2 + shift * slope
         for x in range(0, width, max(width - 1, 1)):
-            noise = _noise(light, around, squares, y, x)
-            around[y, x] = score[y, x] / noise
+            rows = above, row, below
+            variance[x] = _variance(rows, per_row, x, line[x], squares)
+        target, values = light[y], score[y]
+        for x in range(width):
+            target[x] = values[x] / np.sqrt(variance[x])
 
 
 def measure_excess(
@@ -159,12 +188,12 @@ def measure_excess(
     """
     if np.count_nonzero(usable) < _MIN_PIXELS:
         return ExcessNoise()
-    spread = _spread(score, stars.around, usable)
+    spread = _spread(score, stars, usable)
     if not spread > (_SIGNIFICANT_SPREAD if trusted else 0):
         spread = 1.0
     shift = 0.0 if settled else _shift(score, stars, usable, spread)
     excess = ExcessNoise(spread=spread, shift=shift)
-    row, column = places_beyond(stars.around, _STAR)
+    row, column = stars.bright(_STAR)
     known = usable[row, column]
     light = Islands.of((row[known], column[known]), corners=False)
     if light.count < _MIN_STARS:
@@ -174,38 +203,20 @@ def measure_excess(
 
 def _spread(
     score: NDArray[np.float32],
-    around: NDArray[np.float32],
+    stars: Starlight,
     usable: NDArray[np.bool_],
 ) -> float:
     # Neighbours know the same noise: of a large map, some pixels tell it.
     step = max(isqrt(score.size // _MAX_VALUES), 1)
     some = np.s_[::step, ::step]
-    values, around, usable = score[some], around[some], usable[some]
+    values, around, usable = score[some], stars.around(step), usable[some]
     # Crowded fields have no blank sky: the emptiest part of them is to do.
     emptiest = quantile(around[usable], _EMPTIEST)
     sky = usable & (around <= max(_SKY, emptiest))
     highest = _SOURCE * robust_std(values[sky])
-    beside = np.zeros(sky.shape, np.bool_)
-    _mark_around(*places_beyond(score, highest), _AROUND // 2, step, beside)
+    bright = places_beyond(score, highest)
+    beside = surroundings(bright, _AROUND // 2, score.shape, step=step)
     return robust_std(values[sky & ~beside])
-
-
-@compiled
-def _mark_around(
-    row: NDArray[np.intp],
-    column: NDArray[np.intp],
-    half: int,
-    step: int,
-    marked: NDArray[np.bool_],
-) -> None:
-    """Mark every ``step``-th row and column within squares around pixels."""
-    height, width = marked.shape
-    for i in range(len(row)):
-        top, left = max(row[i] - half, 0), max(column[i] - half, 0)
-        bottom, right = (row[i] + half) // step + 1, (column[i] + half) // step + 1
-        for y in range(-(-top // step), min(bottom, height)):
-            for x in range(-(-left // step), min(right, width)):
-                marked[y, x] = True
 
 
 def _shift(
@@ -233,13 +244,13 @@ def _fraction(
 ) -> float:
     """Return the fraction of the light that makes usual what is left of it."""
     step = -(-len(where) // _MAX_PIXELS)
-    row, column = where.row[::step], where.column[::step]
+    here = where.row[::step], where.column[::step]
     size, noise, light = (
         v.astype(float)
         for v in (
-            np.abs(score[row, column]),
-            excess.noise_at(stars, row, column),
-            stars.around[row, column],
+            np.abs(score[here]),
+            excess.noise_at(stars, here),
+            stars.around_at(here),
         )
     )
     return _usual(size, noise, light, _LARGEST)

@@ -106,23 +106,31 @@ def _mark_clear(
 def _significances(
     difference: Difference, rules: ScoreRules
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the significance of the difference, and that of the stars under it."""
-    template, given = difference.matched_template, difference.template_score
+    """Return the significance of the difference, and that of the stars under it.
+
+    The latter is nobody else's: another map will be made in its place.
+    """
     if difference.score is None:
-        found = significances(
-            difference,
-            () if template is None else (template,),
-            exclude=rules.exclude,
-            min_power=rules.min_power,
-        )
-        no_data = places_in(difference.mask, MaskPlane.NO_DATA)
-        for plane in found:  # finite, and nobody else's
-            plane[no_data] = 0
+        found = _filtered(difference, rules)
     else:
-        maps = [p for p in (difference.score, given) if p is not None]
-        found = [_cleared(p, difference.mask) for p in maps]
-    score, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
-    return score, stars
+        maps = difference.score, difference.template_score
+        found = [_cleared(p, difference.mask) for p in maps if p is not None]
+    raw, stars = found if len(found) > 1 else (*found, np.zeros_like(found[0]))
+    return raw, stars.copy() if stars is difference.template_score else stars
+
+
+def _filtered(difference: Difference, rules: ScoreRules) -> list[NDArray[np.float32]]:
+    template = difference.matched_template
+    found = significances(
+        difference,
+        () if template is None else (template,),
+        exclude=rules.exclude,
+        min_power=rules.min_power,
+    )
+    no_data = places_in(difference.mask, MaskPlane.NO_DATA)
+    for plane in found:  # finite, and nobody else's
+        plane[no_data] = 0
+    return found
 
 
 def _cleared(

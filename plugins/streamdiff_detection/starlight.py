@@ -7,42 +7,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled, inlined
+from streamdiff.imaging.places import Places, places, places_beyond, surroundings
+from streamdiff.model.planes import read_only
 
 # Stars at least so significant tell how well positions agree.
 _PLACED = 50.0
-# Pixels that are looked at together: nearly all are faint.
-_RUN = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Starlight:
-    """Significance of the stars that were subtracted; shape (ny, nx).
+    """Significance of the stars that were subtracted.
 
     Attributes
     ----------
-    score : ndarray of float32
-        Of the star centred on each pixel [sigma].
-    around : ndarray of float32
-        Of the brightest one near each pixel, at least 0.
+    score : ndarray of float32, shape (ny, nx)
+        Of the star centred on each pixel [sigma], of the matched template, filtered as
+        the difference is.
+    reach : int
+        How many rows and columns away the light of a star counts.
     """
 
     score: NDArray[np.float32]
-    around: NDArray[np.float32]
+    reach: int
 
     @classmethod
     def of(cls, score: NDArray[np.float32], width: float) -> "Starlight":
-        """Return the light of stars from their significance.
+        """Return the light of stars that counts up to a width [pixel] away."""
+        return cls(score=score, reach=ceil(width))
 
-        Parameters
-        ----------
-        score : ndarray of float32, shape (ny, nx)
-            Of the matched template, filtered as the difference is.
-        width : float
-            How far the light of a star counts [pixel].
+    def around(self, step: int = 1) -> NDArray[np.float32]:
+        """Return the score of the brightest star near pixels, at least 0.
+
+        Every ``step``-th row and column counts.
         """
-        around = np.empty_like(score)
-        _fill_highest(score, ceil(width), around)
-        return cls(score=score, around=around)
+        ny, nx = self.score.shape
+        highest = np.empty((-(-ny // step), -(-nx // step)), np.float32)
+        _fill_highest(read_only(self.score), self.reach, step, highest)
+        return highest
+
+    def around_at(self, here: Places) -> NDArray[np.float32]:
+        """Return the score of the brightest star near some pixels; shape (n,)."""
+        highest = np.empty(len(here[0]), np.float32)
+        _fill_highest_at(*here, read_only(self.score), self.reach, highest)
+        return highest
+
+    def bright(self, least: float) -> Places:
+        """Return rows and columns of pixels near stars that reach a score above 0."""
+        row, column = places_beyond(self.score, least)
+        is_star = self.score[row, column] > 0
+        stars = row[is_star], column[is_star]
+        return places(surroundings(stars, self.reach, self.score.shape))
 
     def offsets(
         self, score: NDArray[np.float32], usable: NDArray[np.bool_]
@@ -61,8 +75,10 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        stars = _find_stars(self.score, usable, _PLACED)
-        row, column = np.array(stars, np.intp).reshape(-1, 2).T
+        row, column = places_beyond(self.score, _PLACED)
+        stars = np.empty(len(row), np.bool_)
+        _mark_stars(row, column, read_only(self.score), usable, stars)
+        row, column = row[stars], column[stars]
         offset, error = [np.zeros(0)], [np.zeros(0)]
         for dy, dx in ((0, 1), (1, 0)):
             after, before = (row + dy, column + dx), (row - dy, column - dx)
@@ -75,67 +91,70 @@ class Starlight:
         return np.concatenate(offset), np.concatenate(error)
 
 
-@inlined
-def slope_squared(score: NDArray[np.float32], y: int, x: int) -> np.float32:
-    """Return by how much a shift of one pixel changes a score, squared.
-
-    The astrometric noise of Zackay, Ofek & Gal-Yam 2016, ApJ 830, 27, for errors
-    that are alike along both axes. Slopes are one-sided at the border.
-    """
-    height, width = score.shape
-    above, below = max(y - 1, 0), min(y + 1, height - 1)
-    left, right = max(x - 1, 0), min(x + 1, width - 1)
-    total = np.float32(0)
-    if below > above:
-        down = score[below, x] - score[above, x]
-        total += (down / np.float32(below - above)) ** 2
-    if right > left:
-        along = score[y, right] - score[y, left]
-        total += (along / np.float32(right - left)) ** 2
-    return total
-
-
 @compiled
-def _find_stars(
-    score: NDArray[np.float32], usable: NDArray[np.bool_], least: float
-) -> list[tuple[int, int]]:
-    """Return rows and columns of bright pixels that none beside them exceeds."""
+def _mark_stars(
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    score: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    stars: NDArray[np.bool_],
+) -> None:
+    """Mark the pixels that none beside them exceeds, nor is unknown."""
     height, width = score.shape
-    stars = [(0, 0) for _ in range(0)]
-    for y in range(1, height - 1):
-        for start in range(1, width - 1, _RUN):
-            run, n_bright = score[y, start : min(start + _RUN, width - 1)], 0
-            for k in range(len(run)):
-                n_bright += run[k] >= least
-            for x in range(start, start + len(run) if n_bright else start):
-                is_star = score[y, x] >= least
-                for k in range(9 if is_star else 0):
-                    v, u = y + k // 3 - 1, x + k % 3 - 1
-                    is_star &= usable[v, u] & (score[v, u] <= score[y, x])
-                if not is_star:
-                    continue
-                stars.append((y, x))
-    return stars
+    for i in range(len(row)):
+        y, x = row[i], column[i]
+        inside = y > 0 and y < height - 1 and x > 0 and x < width - 1
+        stars[i] = inside and score[y, x] > 0
+        for k in range(9 if stars[i] else 0):
+            v, u = y + k // 3 - 1, x + k % 3 - 1
+            stars[i] &= usable[v, u] & (score[v, u] <= score[y, x])
 
 
 @compiled
 def _fill_highest(
-    score: NDArray[np.float32], half: int, highest: NDArray[np.float32]
+    score: NDArray[np.float32], reach: int, step: int, highest: NDArray[np.float32]
 ) -> None:
-    """Fill in the highest value up to ``half`` rows and columns away, at least 0."""
+    """Fill in the highest value up to ``reach`` rows and columns away, at least 0."""
     height, width = score.shape
-    surrounded = np.zeros(width + 2 * half, np.float32)
-    middle = surrounded[half : half + width]
-    for y in range(height):
-        # Along columns first, a row at a time.
-        middle[:] = 0
-        for v in range(max(y - half, 0), min(y + half + 1, height)):
-            line = score[v]
-            for x in range(width):
-                middle[x] = max(middle[x], line[x])
-        target = highest[y]
-        target[:] = 0
-        for k in range(2 * half + 1):
-            beside = surrounded[k : k + width]
-            for x in range(width):
-                target[x] = max(target[x], beside[x])
+    line, spare = np.empty((2, width + 2 * reach), np.float32)
+    for i in range(highest.shape[0]):
+        y = i * step
+        line[:] = 0
+        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+            raise_to(line[reach : reach + width], score[v])
+        # Windows along the row double from pass to pass.
+        side = 1
+        while side <= 2 * reach:
+            more = min(side, 2 * reach + 1 - side)
+            ahead = line[more:]
+            for x in range(len(ahead)):
+                spare[x] = max(line[x], ahead[x])
+            line, spare, side = spare, line, side + more
+        for j in range(highest.shape[1]):
+            highest[i, j] = line[j * step]
+
+
+@inlined
+def raise_to(line: NDArray[np.float32], other: NDArray[np.float32]) -> None:
+    """Raise the values of a row to those of another one, where these are higher."""
+    for x in range(len(line)):
+        line[x] = max(line[x], other[x])
+
+
+@compiled
+def _fill_highest_at(
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    score: NDArray[np.float32],
+    reach: int,
+    highest: NDArray[np.float32],
+) -> None:
+    height, width = score.shape
+    for i in range(len(row)):
+        most = np.float32(0)
+        for y in range(max(row[i] - reach, 0), min(row[i] + reach + 1, height)):
+            for x in range(
+                max(column[i] - reach, 0), min(column[i] + reach + 1, width)
+            ):
+                most = max(most, score[y, x])
+        highest[i] = most

@@ -84,6 +84,35 @@ def _find_bits(mask: NDArray[np.int32], bits: np.int32) -> NDArray[np.int64]:
     return found[:n]
 
 
+def surroundings(
+    here: Places, half: int, shape: tuple[int, ...], *, step: int = 1
+) -> NDArray[np.bool_]:
+    """Return True within squares around pixels, of ``2 half + 1`` pixels a side.
+
+    Every ``step``-th row and column of an image of a shape (ny, nx) counts.
+    """
+    marked = np.zeros([-(-n // step) for n in shape], np.bool_)
+    _mark_squares(*here, half, step, marked)
+    return marked
+
+
+@compiled
+def _mark_squares(
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    half: int,
+    step: int,
+    marked: NDArray[np.bool_],
+) -> None:
+    height, width = marked.shape
+    for i in range(len(row)):
+        top, left = max(row[i] - half, 0), max(column[i] - half, 0)
+        bottom, right = (row[i] + half) // step + 1, (column[i] + half) // step + 1
+        for y in range(-(-top // step), min(bottom, height)):
+            for x in range(-(-left // step), min(right, width)):
+                marked[y, x] = True
+
+
 def with_value(
     image: NDArray[np.float32], here: Places, value: float
 ) -> NDArray[np.float32]:

@@ -69,7 +69,7 @@ def test_less_noise_than_predicted_is_believed_only_of_untrusted_variance():
 
 def test_what_is_left_of_stars_is_measured_as_a_fraction_of_them():
     stars = star_map()
-    score = noise() + 0.02 * stars.around * noise(seed=2)
+    score = noise() + 0.02 * stars.around() * noise(seed=2)
     excess = measure_excess(score, stars, everywhere())
     # 256 stars: 6 %, and more of a quantile.
     assert excess.fraction == pytest.approx(0.02, rel=0.2)
@@ -77,9 +77,9 @@ def test_what_is_left_of_stars_is_measured_as_a_fraction_of_them():
 
 def test_calibrated_significance_has_unit_variance_on_stars_and_sky():
     stars = star_map()
-    score = 1.5 * noise() + 0.02 * stars.around * noise(seed=2)
+    score = 1.5 * noise() + 0.02 * stars.around() * noise(seed=2)
     excess = measure_excess(score, stars, everywhere())
-    near_stars = stars.around > 0
+    near_stars = stars.around() > 0
     calibrated = excess.calibrated(score, stars)
     assert calibrated[~near_stars].std() == pytest.approx(1, abs=0.05)
     assert calibrated[near_stars].std() == pytest.approx(1, abs=0.2)
@@ -147,14 +147,29 @@ def test_a_map_is_divided_by_the_noise_at_each_pixel(shape):
     rng = np.random.default_rng(3)
     light = Starlight.of(rng.uniform(0, 100, shape).astype(np.float32), 2.0)
     excess = ExcessNoise(spread=1.2, shift=0.1, fraction=0.02)
-    row, column = (i.ravel() for i in np.indices(shape))
-    noise = excess.noise_at(light, row, column).reshape(shape)
+    here = tuple(i.ravel() for i in np.indices(shape))
+    noise = excess.noise_at(light, here).reshape(shape)
     slopes = [
         np.gradient(light.score, axis=axis) if n > 1 else 0 * light.score
         for axis, n in enumerate(shape)
     ]
-    variance = 1.2**2 + (0.02 * light.around) ** 2
+    variance = 1.2**2 + (0.02 * light.around()) ** 2
     variance += 0.1**2 * np.square(slopes).sum(axis=0)
     assert noise == pytest.approx(np.sqrt(variance), rel=1e-5)
     score = rng.normal(size=shape).astype(np.float32)
     assert excess.calibrated(score, light) == pytest.approx(score / noise, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"), [((1, 5), 1.0), ((7, 3), 4.0), ((60, 45), 2.5)]
+)
+def test_the_brightest_star_near_a_pixel_is_that_of_a_square(shape, width):
+    score = np.random.default_rng(6).normal(0, 100, shape).astype(np.float32)
+    stars, side = Starlight.of(score, width), 2 * int(np.ceil(width)) + 1
+    expected = ndimage.maximum_filter(score, side, mode="constant", cval=0)
+    expected = np.maximum(expected, 0)
+    for step in (1, 2, 4):
+        np.testing.assert_array_equal(stars.around(step), expected[::step, ::step])
+    here = np.nonzero(score > 50)
+    np.testing.assert_array_equal(stars.around_at(here), expected[here])
+    np.testing.assert_array_equal(stars.bright(150), np.nonzero(expected >= 150))
