@@ -103,6 +103,7 @@ class ArtifactFinder:
         deviations = self._deviations[number]
         if deviations.n:
             self._mark(found, number, layer)
+            layer.let_go()
             self._variables.keep(found, self._sky.matchings[number], layer)
         if self._rules.find_streaks:
             streaks = find_streaks(self._sky.unpack(self._sky.deviant[number]))
@@ -176,8 +177,10 @@ class ArtifactFinder:
 
 def _snr(sky: StaticSky) -> NDArray[np.float32]:
     """Return how far sources stand out of the sky [sigma]; 0 without data."""
-    snr = np.zeros(sky.image.shape, np.float32)
     known = sky.variance > 0
-    above = sky.image - sky.level
-    np.divide(above, np.sqrt(sky.variance), out=snr, where=known)
+    noise = np.ones(known.shape, np.float32)
+    np.sqrt(sky.variance, out=noise, where=known)
+    snr: NDArray[np.float32] = sky.image - sky.level
+    snr /= noise
+    snr[~known] = 0
     return snr

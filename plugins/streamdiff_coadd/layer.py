@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdiff.imaging.mapped_pages import let_go_of_pages
 from streamdiff.model import Exposure, MaskPlane
 
 # Rows and columns of an image.
@@ -49,3 +50,9 @@ class Layer:
         """Return the noise power over the variance in a box."""
         factor = self.warp.covariance_factor
         return factor[box] if isinstance(factor, np.ndarray) else np.float32(factor)
+
+    def let_go(self) -> None:
+        """Let go of what has been read of a warp that lies in a file."""
+        warp = self.warp
+        factor = np.asarray(warp.covariance_factor)
+        let_go_of_pages(warp.image, warp.variance, warp.mask, factor)

@@ -87,6 +87,7 @@ class RunningMean:
             self._add_lost(layer, rows, offered, item.weight / self._total)
             _note(self._input_map, item.number, rows, usable)
             _note(self._artifact_map, item.number, rows, offered & ~usable)
+            layer.let_go()
 
     def result(self, template_id: TemplateId) -> MeanImage:
         """Return the mean of what has been added."""

@@ -65,6 +65,7 @@ class VariableSources:
         rows, columns = self.peaks.T
         for row, column in self.peaks[found[rows, columns]]:
             radius = self._varies_within(matching, layer, row, column)
+            layer.let_go()
             if radius:
                 box = self._around(row, column, radius)
                 found[box] &= _distances(box, row, column) > radius
