@@ -29,28 +29,58 @@ def filter_for_peaks(
     half, reach = box // 2, len(weights) // 2
     result = np.empty((height, width), np.float32)
     surrounded = np.empty(width + 2 * half, np.float32)
-    smooth, sums = np.zeros(width, np.float32), np.zeros(width + 2 * half, np.float64)
+    smooth, means = np.empty(width, np.float32), np.empty(width, np.float32)
+    sums = np.zeros(width + 2 * half, np.float64)
+    inner = sums[half : half + width]
     for k in range(-half, half + 1):
-        sums[half : half + width] += image[_mirrored(k, height)]
+        inner += image[_mirrored(k, height)]
     for y in range(height):
         # Along y first: a row of the image at a time.
-        smooth[:] = 0
-        for k in range(-reach, reach + 1):
-            smooth += weights[k + reach] * image[_mirrored(y + k, height)]
+        smooth[:] = weights[reach] * image[y]
+        for k in range(1, reach + 1):
+            before, after = (
+                image[_mirrored(y - k, height)],
+                image[_mirrored(y + k, height)],
+            )
+            _add_both(before, after, weights[reach + k], smooth)
         _surround(smooth, surrounded, half)
-        row = result[y]
-        row[:] = 0
-        for k in range(-reach, reach + 1):
-            row += weights[k + reach] * surrounded[half + k : half + k + width]
         _surround_sums(sums, half, width)
-        total = sums[: box - 1].sum()
+        _average(sums, box, means)
+        row = result[y]
+        row[:] = weights[reach] * smooth - means
+        for k in range(1, reach + 1):
+            before, after = surrounded[half - k :], surrounded[half + k :]
+            _add_both(before, after, weights[reach + k], row)
+        new, old = (
+            image[_mirrored(y + half + 1, height)],
+            image[_mirrored(y - half, height)],
+        )
         for x in range(width):
-            total += sums[x + box - 1]
-            row[x] -= total / (box * box)
-            total -= sums[x]
-        sums[half : half + width] += image[_mirrored(y + half + 1, height)]
-        sums[half : half + width] -= image[_mirrored(y - half, height)]
+            inner[x] += np.float64(new[x]) - np.float64(old[x])
     return result
+
+
+@inlined
+def _add_both(
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    weight: np.float32,
+    row: NDArray[np.float32],
+) -> None:
+    """Add what is as far away on either side, which has the same weight."""
+    for x in range(len(row)):
+        row[x] += weight * (before[x] + after[x])
+
+
+@inlined
+def _average(sums: NDArray[np.float64], box: int, means: NDArray[np.float32]) -> None:
+    """Fill in the means of boxes of the sums over their columns."""
+    total, share = sums[: box - 1].sum(), 1 / (box * box)
+    first, last = sums[: len(means)], sums[box - 1 :]
+    for x in range(len(means)):
+        total += last[x]
+        means[x] = total * share
+        total -= first[x]
 
 
 @compiled
