@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import disc_rows
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.places import places_beyond, places_in
+from streamdiff.imaging.places import Places, places_in
 from streamdiff.model import MaskPlane
 from streamdiff.model.planes import read_only
 from streamdiff_detection.peaks import Peaks
@@ -36,14 +36,18 @@ class Footprints:
 
 
 def mark_detected(
-    mask: NDArray[np.int32], score: NDArray[np.float32], threshold: float, grow: float
+    mask: NDArray[np.int32],
+    score: NDArray[np.float32],
+    beyond: Places,
+    *,
+    threshold: float,
+    grow: float,
 ) -> NDArray[np.int32]:
     """Return a mask with the detection planes of a significance map, no others.
 
-    Both planes reach ``grow`` pixels beyond those above the threshold.
+    Both planes reach ``grow`` pixels beyond those that are ``beyond`` the threshold.
     """
     marked: NDArray[np.int32] = mask & ~np.int32(_DETECTED)
-    beyond = places_beyond(score, threshold)
     _draw_discs(read_only(score), threshold, *beyond, disc_rows(grow), marked)
     return marked
 

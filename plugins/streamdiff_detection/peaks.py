@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdiff.imaging.places import places_beyond
+from streamdiff.imaging.places import Places
 
 # The neighbours of a pixel, those before it in memory first: of equal values the
 # first one is the peak.
@@ -52,7 +52,7 @@ class Peaks:
 
 def find_peaks(
     score: NDArray[np.float32],
-    threshold: float,
+    beyond: Places,
     surface: NDArray[np.float32] | None = None,
 ) -> Peaks:
     """Return the maxima above a threshold, and the minima below its negative.
@@ -61,8 +61,8 @@ def find_peaks(
     ----------
     score : ndarray of float32, shape (ny, nx)
         Significance [sigma]; finite.
-    threshold : float
-        Least significance [sigma], positive.
+    beyond : tuple of ndarray of int64
+        Rows and columns of the pixels that reach the threshold; see `places_beyond`.
     surface : ndarray of float32, shape (ny, nx), optional
         Whose extrema are meant, of the signs of ``score``; ``score`` itself by
         default. Where noise varies from pixel to pixel, a source is where the flux
@@ -70,11 +70,10 @@ def find_peaks(
 
     Notes
     -----
-    An extremum exceeds its eight neighbours. The cost beyond one comparison per
-    pixel grows with the number of pixels above the threshold.
+    An extremum exceeds its eight neighbours.
     """
     surface = score if surface is None else surface
-    row, column = places_beyond(score, threshold)
+    row, column = beyond
     value = score[row, column]
     sign = np.sign(value)
     height = sign * surface[row, column]

@@ -14,6 +14,7 @@ from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.places import (
     Places,
     places,
+    places_beyond,
     places_in,
     with_plane,
     with_value,
@@ -158,17 +159,18 @@ class ScorePeaksFinder:
         mask = self._with_trails(difference.mask, score, width)
         # The score is nobody else's: it is changed in place.
         score[places_in(mask, MaskPlane.STREAK)] = 0
-        found = find_peaks(score, self.threshold, raw)
+        beyond = places_beyond(score, self.threshold)
+        found = find_peaks(score, beyond, raw)
         del raw
         difference = replace(difference, mask=mask, score=score)
         peaks, sharp, metrics = self._accepted(found, difference, psf)
-        tracks = find_tracks(difference, sharp)
-        spoilt = dilate_by_disc(tracks, width)
-        peaks = peaks.take(~spoilt[peaks.row, peaks.column])
-        score[places(spoilt)] = 0
+        tracks, spoilt = _tracks(difference, sharp, width)
+        score[spoilt] = 0
+        peaks = peaks.take(score[peaks.row, peaks.column] != 0)
+        beyond = _taken(beyond, score[beyond] != 0)
         grow = self.grow * width / FWHM_PER_SIGMA
-        mask = mark_detected(mask, score, self.threshold, grow)
-        mask[places(tracks)] |= np.int32(MaskPlane.CR)
+        mask = mark_detected(mask, score, beyond, threshold=self.threshold, grow=grow)
+        mask[tracks] |= np.int32(MaskPlane.CR)
 
         owner = find_owners(peaks, psf, self._rules(width))
         sources = _table(peaks, owner, measure_footprints(mask, peaks, owner))
@@ -177,7 +179,7 @@ class ScorePeaksFinder:
         metrics |= {
             **difference.metrics,
             "n_peaks_absorbed": float(len(peaks) - n_sources),
-            "n_cosmic_rays": float(_count_islands(rays, tracks)),
+            "n_cosmic_rays": float(_count_islands(rays, tracks, mask.shape)),
             "score_std": excess.spread,
             "star_shift": excess.shift,
             "relative_noise": excess.fraction,
@@ -290,10 +292,24 @@ def _marked(here: Places, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return marked
 
 
-def _count_islands(rays: Places, tracks: NDArray[np.bool_]) -> int:
-    """Return how many cosmic rays there are, some in both."""
-    tracks[rays] = True
-    return Islands.of(places(tracks)).count
+def _tracks(
+    difference: Difference, sharp: Peaks, width: float
+) -> tuple[Places, Places]:
+    """Return the pixels of cosmic rays that peaks gave away, and those around them."""
+    tracks = find_tracks(difference, sharp)
+    return places(tracks), places(dilate_by_disc(tracks, width))
+
+
+def _taken(here: Places, where: NDArray[np.bool_]) -> Places:
+    row, column = here
+    return row[where], column[where]
+
+
+def _count_islands(rays: Places, tracks: Places, shape: tuple[int, ...]) -> int:
+    """Return how many cosmic rays there are, of which some pixels are in both."""
+    pixels = np.union1d(*(np.ravel_multi_index(h, shape) for h in (rays, tracks)))
+    row, column = np.divmod(pixels, shape[1])
+    return Islands.of((row, column)).count
 
 
 def _table(peaks: Peaks, owner: NDArray[np.intp], footprints: Footprints) -> DiaSources:

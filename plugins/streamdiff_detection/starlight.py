@@ -25,15 +25,21 @@ class Starlight:
         the difference is.
     reach : int
         How many rows and columns away the light of a star counts.
+    stars : tuple of ndarray of int64
+        Rows and columns of pixels with a score of at least 50.
     """
 
     score: NDArray[np.float32]
     reach: int
+    stars: Places
 
     @classmethod
     def of(cls, score: NDArray[np.float32], width: float) -> "Starlight":
         """Return the light of stars that counts up to a width [pixel] away."""
-        return cls(score=score, reach=ceil(width))
+        row, column = places_beyond(score, _PLACED)
+        positive = score[row, column] > 0
+        stars = row[positive], column[positive]
+        return cls(score=score, reach=ceil(width), stars=stars)
 
     def around(self, step: int = 1) -> NDArray[np.float32]:
         """Return the score of the brightest star near pixels, at least 0.
@@ -52,11 +58,11 @@ class Starlight:
         return highest
 
     def bright(self, least: float) -> Places:
-        """Return rows and columns of pixels near stars that reach a score above 0."""
-        row, column = places_beyond(self.score, least)
-        is_star = self.score[row, column] > 0
-        stars = row[is_star], column[is_star]
-        return places(surroundings(stars, self.reach, self.score.shape))
+        """Return rows and columns of pixels near ``stars`` that reach a score."""
+        row, column = self.stars
+        enough = self.score[self.stars] >= least
+        bright = row[enough], column[enough]
+        return places(surroundings(bright, self.reach, self.score.shape))
 
     def offsets(
         self, score: NDArray[np.float32], usable: NDArray[np.bool_]
@@ -75,10 +81,10 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        row, column = places_beyond(self.score, _PLACED)
-        stars = np.empty(len(row), np.bool_)
-        _mark_stars(row, column, read_only(self.score), usable, stars)
-        row, column = row[stars], column[stars]
+        row, column = self.stars
+        highest = np.empty(len(row), np.bool_)
+        _mark_highest(row, column, read_only(self.score), usable, highest)
+        row, column = row[highest], column[highest]
         offset, error = [np.zeros(0)], [np.zeros(0)]
         for dy, dx in ((0, 1), (1, 0)):
             after, before = (row + dy, column + dx), (row - dy, column - dx)
@@ -92,22 +98,22 @@ class Starlight:
 
 
 @compiled
-def _mark_stars(
+def _mark_highest(
     row: NDArray[np.int64],
     column: NDArray[np.int64],
     score: NDArray[np.float32],
     usable: NDArray[np.bool_],
-    stars: NDArray[np.bool_],
+    highest: NDArray[np.bool_],
 ) -> None:
     """Mark the pixels that none beside them exceeds, nor is unknown."""
     height, width = score.shape
     for i in range(len(row)):
         y, x = row[i], column[i]
         inside = y > 0 and y < height - 1 and x > 0 and x < width - 1
-        stars[i] = inside and score[y, x] > 0
-        for k in range(9 if stars[i] else 0):
+        highest[i] = inside
+        for k in range(9 if inside else 0):
             v, u = y + k // 3 - 1, x + k % 3 - 1
-            stars[i] &= usable[v, u] & (score[v, u] <= score[y, x])
+            highest[i] &= usable[v, u] & (score[v, u] <= score[y, x])
 
 
 @compiled

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.outline import count_areas
-from streamdiff.imaging.places import places, with_plane
+from streamdiff.imaging.places import Places, places, with_plane
 from streamdiff.imaging.streaks import find_streaks
 from streamdiff.model import Difference, MaskPlane
 from streamdiff_detection.levelling import LevelRules, roughly_levelled
@@ -37,9 +37,9 @@ def without_streaks(difference: Difference, rules: LevelRules) -> Difference:
         if sign == first and not found:
             continue
         streaks = find_streak_pixels(sign * pulls, difference.shape)
-        found = bool(streaks.any())
+        found = len(streaks[0]) > 0
         if found:
-            mask = with_plane(difference.mask, places(streaks), MaskPlane.STREAK)
+            mask = with_plane(difference.mask, streaks, MaskPlane.STREAK)
             difference = roughly_levelled(replace(difference, mask=mask), rules)
             pulls = binned_pulls(difference, rules.left_out)
     return difference
@@ -61,10 +61,8 @@ def binned_pulls(difference: Difference, exclude: MaskPlane) -> NDArray[np.float
     return pulls
 
 
-def find_streak_pixels(
-    pulls: NDArray[np.float32], shape: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Return True on stripes along bright straight lines of an image of a shape.
+def find_streak_pixels(pulls: NDArray[np.float32], shape: tuple[int, int]) -> Places:
+    """Return rows and columns of stripes along bright straight lines of an image.
 
     Parameters
     ----------
@@ -73,14 +71,10 @@ def find_streak_pixels(
     shape : tuple of int
         (ny, nx).
     """
-    detected = np.zeros(shape, bool)
-    lines = np.repeat(pulls >= _LOW, _SIDE, axis=1)
-    for k in range(_SIDE):
-        detected[k : _SIDE * len(lines) : _SIDE, : lines.shape[1]] = lines
-    areas = find_streaks(detected, min_filled=_FILLED)
+    areas = find_streaks(pulls >= _LOW, side=_SIDE, min_filled=_FILLED)
     if not areas:
-        return np.zeros(shape, bool)
-    return np.asarray(count_areas(areas, shape) > 0)
+        return places(np.zeros((0, 0), bool))
+    return places(count_areas(areas, shape) > 0)
 
 
 def stronger_sign(pulls: NDArray[np.float32]) -> int:

@@ -39,14 +39,13 @@ def find_trails(score: NDArray[np.float32], width: float) -> NDArray[np.bool_]:
     the line is lifted does.
     """
     segment, step = max(round(width), 1), max(int(_STEP * width), 1)
+    # Levels take half as much memory as the result: they are gone when it is made.
+    ridges = [
+        _ridges(_levels(score, segment, step, axis), width / step) for axis in (0, 1)
+    ]
     trails = np.zeros(score.shape, bool)
-    for axis, marked in enumerate((trails, trails.T)):
-        levels = _levels(score, segment, step, axis)
-        if levels.shape[1] < _SEGMENTS:
-            continue
-        ridges = _ridges(levels, width / step)
-        if ridges.any():
-            marked[_enlarged(ridges, marked.shape, step, segment)] = True
+    for found, marked in zip(ridges, (trails, trails.T), strict=True):
+        _mark_enlarged(found, step, segment, marked)
     return trails
 
 
@@ -118,7 +117,8 @@ def _ridges(levels: NDArray[np.float32], lines_per_width: float) -> NDArray[np.b
     """Return True on segments of trails, and as many lines around as a PSF is wide."""
     beside = max(round(_BESIDE * lines_per_width), 1)
     ridges = np.zeros(levels.shape, bool)
-    _mark_ridges(levels, beside, ridges)
+    if levels.shape[1] >= _SEGMENTS:
+        _mark_ridges(levels, beside, ridges)
     if not ridges.any():
         return ridges
     lines = 2 * ceil(lines_per_width / 2) + 1
@@ -174,12 +174,14 @@ def _mark_lasting(
             start, is_long = j + 1, False
 
 
-def _enlarged(
-    ridges: NDArray[np.bool_], shape: tuple[int, ...], step: int, segment: int
-) -> NDArray[np.bool_]:
-    """Return the pixels of segments of every ``step``-th line."""
-    rows, columns = (np.arange(n) for n in shape)
+def _mark_enlarged(
+    ridges: NDArray[np.bool_], step: int, segment: int, marked: NDArray[np.bool_]
+) -> None:
+    """Mark the pixels of segments of every ``step``-th line."""
+    if not ridges.any():
+        return
+    rows, columns = (np.arange(n) for n in marked.shape)
     nearest_row = np.minimum((rows + step // 2) // step, ridges.shape[0] - 1)
     nearest_column = np.minimum(columns // segment, ridges.shape[1] - 1)
-    pixels: NDArray[np.bool_] = ridges[np.ix_(nearest_row, nearest_column)]
-    return pixels
+    own = np.any(ridges, axis=1)[nearest_row]
+    marked[own] |= ridges[np.ix_(nearest_row[own], nearest_column)]

@@ -46,6 +46,7 @@ _END = 0.2
 def find_streaks(
     detected: NDArray[np.bool_],
     *,
+    side: int = 1,
     min_fraction: float = 0.5,
     min_filled: float = 0.4,
     max_streaks: int = 8,
@@ -57,6 +58,8 @@ def find_streaks(
     detected : ndarray of bool, shape (ny, nx)
         Pixels above a low threshold: a trail may be fainter than the noise of
         single ones.
+    side : int
+        Sides of the squares [pixel] that ``detected`` has one value for.
     min_fraction : float
         Part of the way across the image, beyond that by chance, on which a trail is
         detected.
@@ -66,18 +69,19 @@ def find_streaks(
     max_streaks : int
         No more are sought.
     """
-    size = max(_SMALLEST_BIN, ceil(max(detected.shape) / _MOST_BINS))
-    bins = _outline(_binned(detected, size))
+    seen = _Detected(squares=detected, side=side)
+    size = max(_SMALLEST_BIN, ceil(max(seen.shape) / _MOST_BINS))
+    bins = _outline(seen.binned(size))
     streaks: list[Area] = []
     for _ in range(_LINES_PER_STREAK * max_streaks):
         found = next(_lines(bins, min_fraction), None)
         if found is None or len(streaks) == max_streaks:
             break
-        line, half_width, filled = _widened(found.scaled(size), detected, size)
+        line, half_width, filled = _widened(found.scaled(size), seen, size)
         if filled < min_filled:
             half_width = 0.0
         else:
-            streaks.append(line.stripe(half_width, detected.shape))
+            streaks.append(line.stripe(half_width, seen.shape))
         # The bins of one trail must not vote for another.
         points = np.argwhere(bins)[:, ::-1]
         middle = (size - 1) / 2
@@ -86,6 +90,30 @@ def find_streaks(
         x, y = points[near].T
         bins[y, x] = False
     return streaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Detected:
+    """Which pixels are detected, all of a square alike."""
+
+    squares: NDArray[np.bool_]
+    side: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (ny, nx) of the pixels."""
+        ny, nx = self.squares.shape
+        return self.side * ny, self.side * nx
+
+    def binned(self, size: int) -> NDArray[np.bool_]:
+        """Return the bins most of whose pixels are detected, those cut left out."""
+        number = np.empty([n // size for n in self.shape], np.int32)
+        _count_detected(read_only(self.squares), self.side, size, number)
+        return np.asarray(number >= _FULL * size**2)
+
+    def at(self, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether pixels of some rows and columns are detected."""
+        return self.squares[np.ix_(y // self.side, x // self.side)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,26 +171,23 @@ class _Line:
         return Area(tuple((float(x), float(y)) for x, y in vertices))
 
 
-def _binned(detected: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Return the bins most of whose pixels are detected, those cut left out."""
-    number = np.empty([n // size for n in detected.shape], np.int32)
-    _count_detected(read_only(detected), size, number)
-    return np.asarray(number >= _FULL * size**2)
-
-
 @compiled
 def _count_detected(
-    detected: NDArray[np.bool_], size: int, number: NDArray[np.int32]
+    squares: NDArray[np.bool_], side: int, size: int, number: NDArray[np.int32]
 ) -> None:
     height, width = number.shape
-    along = np.empty(width * size, np.int32)
+    along = np.empty(squares.shape[1], np.int32)
     for i in range(height):
         along[:] = 0
         for y in range(i * size, (i + 1) * size):
-            for x in range(len(along)):
-                along[x] += detected[y, x]
+            line = squares[y // side]
+            for k in range(len(along)):
+                along[k] += line[k]
         for j in range(width):
-            number[i, j] = along[j * size : (j + 1) * size].sum()
+            total = 0
+            for x in range(j * size, (j + 1) * size):
+                total += along[x // side]
+            number[i, j] = total
 
 
 def _lines(bins: NDArray[np.bool_], min_fraction: float) -> Iterator[_Line]:
@@ -231,16 +256,14 @@ def _outline(bins: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(bins & ~inner)
 
 
-def _widened(
-    line: _Line, detected: NDArray[np.bool_], size: int
-) -> tuple[_Line, float, float]:
+def _widened(line: _Line, seen: _Detected, size: int) -> tuple[_Line, float, float]:
     """Return the middle of a trail, half its width, and the part that is detected.
 
     Across the line, a trail is where more pixels are detected than beside it.
     """
-    step = max(1, max(detected.shape) // _PROFILE_ROWS)
-    thin = detected[::step, ::step]
-    y, x = (step * np.arange(n) for n in thin.shape)
+    step = max(1, max(seen.shape) // _PROFILE_ROWS)
+    y, x = (np.arange(0, n, step) for n in seen.shape)
+    thin = seen.at(y, x)
     across, down = line.normal
     distance = x * across + y[:, np.newaxis] * down - line.offset
     near = np.abs(distance) < _MOST_WIDTH

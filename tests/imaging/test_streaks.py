@@ -65,3 +65,12 @@ def test_small_images_are_searched(shape):
 
 def test_an_image_that_is_detected_all_over_has_no_line():
     assert find_streaks(np.ones(SHAPE, bool)) == []
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_squares_tell_what_their_pixels_do(side):
+    squares = (line(31) | noise())[::side, ::side]
+    pixels = np.repeat(np.repeat(squares, side, axis=0), side, axis=1)
+    streaks = find_streaks(squares, side=side)
+    assert len(streaks) == 1
+    assert streaks == find_streaks(pixels)
