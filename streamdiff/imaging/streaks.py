@@ -184,9 +184,10 @@ def _count_detected(
             for k in range(len(along)):
                 along[k] += line[k]
         for j in range(width):
-            total = 0
-            for x in range(j * size, (j + 1) * size):
-                total += along[x // side]
+            first, last, total = j * size, (j + 1) * size, 0
+            for k in range(first // side, (last - 1) // side + 1):
+                shared = min((k + 1) * side, last) - max(k * side, first)
+                total += shared * along[k]
             number[i, j] = total
 
 
