@@ -170,8 +170,10 @@ def _filled(
     of_holes, of_border = generator.spawn(2)
     image = fill_unusable(exposure.image, unusable)
     variance = fill_unusable(exposure.variance, unusable)
-    noise = variance[unusable]
-    image[unusable] += np.sqrt(noise) * of_holes.standard_normal(noise.size, np.float32)
+    # Few as they are, their numbers take less time than a plane that marks them.
+    missing = np.flatnonzero(unusable)
+    sigma = np.sqrt(variance.ravel()[missing])
+    image.ravel()[missing] += sigma * of_holes.standard_normal(sigma.size, np.float32)
     variance *= exposure.covariance_factor
     image, power = (np.pad(p, margin, mode="symmetric") for p in (image, variance))
     for strip in _strips(margin):

@@ -110,10 +110,9 @@ class ProperSubtraction:
         It is made in place of the score and its variance, which are needed no more.
         """
         significance, noise = self.filtered.template_score, self.filtered.score_variance
-        unknown = self._unscored | ~(noise > 0)
-        np.sqrt(noise, out=noise, where=~unknown)
-        np.divide(significance, noise, out=significance, where=~unknown)
-        np.copyto(significance, 0, where=unknown)
+        np.copyto(noise, np.inf, where=self._unscored | ~(noise > 0))
+        np.sqrt(noise, out=noise)
+        significance /= noise
         return significance
 
     def _matched(self, background: NDArray[np.float64]) -> NDArray[np.float32] | None:
