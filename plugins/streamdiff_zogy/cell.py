@@ -39,22 +39,24 @@ class Cell:
     weights: tuple[NDArray[np.float32], NDArray[np.float32]]
 
     def transform(self, pixels: Pixels) -> Spectrum:
-        """Return the transforms of the pixels of the block, of one plane or several."""
+        """Return the transform of the pixels of the block."""
         spectrum: Spectrum = fft.rfft2(pixels, s=self.blocks.padded)
         return spectrum
 
-    def difference_and_score(self, science: Spectrum, template: Spectrum) -> Pixels:
-        """Return the difference of two images, and its score; (2, height, width)."""
-
-        def at(corner: NodeFilters) -> Pixels:
-            spectra = np.empty((2, *science.shape), np.complex64)
-            difference, score = spectra
-            np.multiply(science, corner.science, out=difference)
-            difference -= template * corner.template
-            np.multiply(difference, corner.matched, out=score)
-            return self.blocks.invert(spectra)
-
-        return self._blended(at)
+    def difference_and_score(
+        self, science: Spectrum, template: Spectrum
+    ) -> tuple[Pixels, Pixels]:
+        """Return the difference of two images, and its score."""
+        made = {}
+        for corner in set(self.corners):
+            spectrum = science * corner.science
+            spectrum -= template * corner.template
+            score = self.blocks.invert(spectrum * corner.matched)
+            made[corner] = self.blocks.invert(spectrum), score
+        return (
+            self._blended(lambda corner: made[corner][0]),
+            self._blended(lambda corner: made[corner][1]),
+        )
 
     def matched_template(self, template: Spectrum) -> Pixels:
         """Return what of the difference was subtracted."""
@@ -64,20 +66,23 @@ class Cell:
         """Return what of the score was subtracted."""
         return self.blocks.invert(template * self.noise.score[1])
 
-    def variances(self, powers: Spectrum, errors: Sequence[Pixels]) -> Pixels:
+    def variances(
+        self, powers: Sequence[Spectrum], errors: Sequence[Pixels]
+    ) -> tuple[Pixels, Pixels]:
         """Return the noise power of the difference and the variance of the score.
 
         Parameters
         ----------
-        powers : ndarray of complex64, shape (2, ...)
+        powers : sequence of ndarray of complex64
             Noise powers of both images.
         errors : sequence of ndarray of float32
             What of both images may be wrong, all of it the same way; may be empty.
         """
         noise = self.noise
-        squares = noise.plain_squares, noise.score_squares
-        spectra = np.array([powers[0] * s[0] + powers[1] * s[1] for s in squares])
-        power, variance = variances = self.blocks.invert(spectra)
+        power, variance = (
+            self.blocks.invert(powers[0] * squares[0] + powers[1] * squares[1])
+            for squares in (noise.plain_squares, noise.score_squares)
+        )
         if not self._is_constant:
             variance *= self._psf_power
         for number, error in enumerate(errors):
@@ -87,7 +92,7 @@ class Cell:
             variance += np.square(
                 self._filtered(error, noise.score_stamps[number], noise.score[number])
             )
-        return variances
+        return power, variance
 
     def _filtered(self, pixels: Pixels, stamp: Pixels, spectrum: Spectrum) -> Pixels:
         """Return pixels, most of which are 0, filtered."""

@@ -142,14 +142,13 @@ class _Engine:
     ) -> dict[str, NDArray[np.float32]]:
         """Return the pixels of a cell, by the names of `Filtered`."""
         both = self.pair.science, self.pair.template
-        planes = [p.image[window] for p in both] + [p.power[window] for p in both]
-        spectra = cell.transform(np.stack(planes))
-        science, template = spectra[:2]
+        science, template = (cell.transform(p.image[window]) for p in both)
+        powers = [cell.transform(p.power[window]) for p in both]
         doubt, errors = self.pair.doubt[window], []
         if doubt.any():
             errors = [doubtful(p.image[window], doubt) for p in both]
         difference, score = cell.difference_and_score(science, template)
-        power, score_variance = cell.variances(spectra[2:], errors)
+        power, score_variance = cell.variances(powers, errors)
         pixels = {
             "difference": difference,
             "power": power,
