@@ -21,8 +21,9 @@ def filter_stamps(
     def convolve(
         plane: NDArray[np.float32], stamp: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        kernel = middle(stamp, 2 * margin + 1)[np.newaxis, np.newaxis]
-        return convolve_compact(plane, kernel)[margin:-margin, margin:-margin]
+        kernel = middle(stamp, 2 * margin + 1)[np.newaxis]
+        filtered = convolve_compact(plane, kernel, np.ones((1, 1, 1)))
+        return filtered[margin:-margin, margin:-margin]
 
     both = pair.science, pair.template
 

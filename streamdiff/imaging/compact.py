@@ -21,9 +21,9 @@ _LENGTH = 256
 def convolve_compact(
     plane: NDArray[Any],
     kernels: NDArray[Any],
+    weights: NDArray[Any],
     *,
-    along_x: NDArray[Any] | None = None,
-    along_y: NDArray[Any] | None = None,
+    slopes: NDArray[Any] | None = None,
     border: Border = "zero",
 ) -> NDArray[np.float32]:
     """Return an image convolved with a kernel of few pixels for each of its cells.
@@ -31,11 +31,14 @@ def convolve_compact(
     Parameters
     ----------
     plane : ndarray, shape (ny, nx)
-    kernels : ndarray, shape (cy, cx, ky, kx)
-        Kernels with odd sides, centred on their middle pixels, one for each cell of
-        the *result*: of equal parts of the image, but for the last, which are cut.
-    along_x, along_y : ndarray, shape (cy, cx, sy, sx) and (cy, cx, ky, kx), optional
-        How kernels change from side to side of a cell; the first may be smaller.
+    kernels : ndarray, shape (n, ky, kx)
+        Kernels with odd sides, centred on their middle pixels.
+    weights : ndarray, shape (cy, cx, n) or (cy, cx, 3, n)
+        Of these in the kernel of each cell of the *result*, which are equal parts of
+        the image, but for the last, which are cut: in one that is constant there; or
+        in the mean, and in what it changes by from side to side along x and y.
+    slopes : ndarray, shape (n, sy, sx), optional
+        What of the kernels counts for the change along x.
     border : {"zero", "mirror"}
         What lies outside the image.
 
@@ -46,21 +49,22 @@ def convolve_compact(
 
     Notes
     -----
-    The cost grows with the number of pixels of a kernel, and of ``along_x``: 150 take
-    about as long as a full-frame Fourier transform.
+    The cost grows with the number of pixels of a kernel, and of one of ``slopes``: 150
+    take about as long as a full-frame Fourier transform.
     """
-    ky, kx = kernels.shape[2:]
+    ky, kx = kernels.shape[1:]
     if ky % 2 == 0 or kx % 2 == 0:
         raise ValueError(f"kernels must have odd sides, got {ky} x {kx}")
-    if along_x is None:
-        along_x = kernels[..., :0, :0]
-    if along_y is None:
-        along_y = np.zeros_like(kernels)
-    margin = (ky - along_x.shape[2]) // 2, (kx - along_x.shape[3]) // 2
-    of_cells = [_flipped(k) for k in (kernels, along_y, along_x)]
+    if weights.ndim == 3:
+        weights = weights[:, :, np.newaxis] * np.array([[1], [0], [0]])
+        slopes = kernels[:, :0, :0]
+    elif slopes is None:
+        slopes = kernels
+    margin = (ky - slopes.shape[1]) // 2, (kx - slopes.shape[2]) // 2
+    parts = [_flipped(k) for k in (kernels, slopes, kernels)]
     height, width = plane.shape
     cell_height, cell_width = (
-        -(-n // count) for n, count in zip(plane.shape, kernels.shape[:2], strict=True)
+        -(-n // count) for n, count in zip(plane.shape, weights.shape[:2], strict=True)
     )
     columns = -(kx // 2), width + kx // 2 + _STRIDE
     convolved = np.empty(plane.shape, np.float32)
@@ -69,9 +73,11 @@ def convolve_compact(
         for cell in range(cells.start, cells.stop):
             top, bottom = cell * cell_height, min((cell + 1) * cell_height, height)
             rows = top - ky // 2, bottom + ky // 2 + _ROWS
+            shares = np.moveaxis(weights[cell], 1, 0).astype(np.float32)
+            mean, along_x, along_y = map(_mixed, shares, parts)
             _sum(
                 window(plane, rows, columns, border),
-                (of_cells[0][cell], of_cells[1][cell], of_cells[2][cell]),
+                (mean, along_y, along_x),
                 margin,
                 cell_width,
                 convolved[top:bottom],
@@ -85,7 +91,14 @@ def _flipped(kernels: NDArray[Any]) -> NDArray[np.float32]:
     """Return kernels as they are summed, in rows of whole strides."""
     spare = -kernels.shape[-1] % _STRIDE
     flipped = np.asarray(kernels[..., ::-1, ::-1], np.float32)
-    return np.pad(flipped, ((0, 0), (0, 0), (0, 0), (0, spare)))
+    return np.pad(flipped, ((0, 0), (0, 0), (0, spare)))
+
+
+def _mixed(
+    weights: NDArray[np.float32], kernels: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the sums of kernels, shape (n, ky, kx), of each of some cells."""
+    return np.tensordot(weights, kernels, 1)
 
 
 @compiled

@@ -184,18 +184,19 @@ def _convolve_compact(
         local = LocalKernels.of(field, blocks)
         if local.missing <= tolerance:
             break
-    kernels = np.tensordot(local.weights, field.kernels.astype(np.float32), 1)
-    along_x = kernels[:, :, 1].reshape(-1, *field.shape)
-    power = np.square(along_x)
+    along_x = local.weights[:, :, 1].reshape(-1, len(field.kernels))
+    # The sum of the squares, over all cells, of each pixel of the change along x.
+    power = np.einsum(
+        "nyx,nm,myx->yx", field.kernels, along_x.T @ along_x, field.kernels
+    )
     # It counts by half, at the sides of a cell.
-    limit = np.square(2 * _SLOPES * tolerance * field.kernels[0]).sum()
-    cut = len(along_x) * limit / max(power.sum(), limit)
-    slopes = cropped(along_x, power, min(cut, 1))
+    limit = np.square(2 * _SLOPES * tolerance * field.kernels[0]).sum() * len(along_x)
+    cut = limit / max(power.sum(), limit)
     return convolve_compact(
         plane,
-        kernels[:, :, 0],
-        along_x=slopes.reshape(*blocks.count, *slopes.shape[1:]),
-        along_y=kernels[:, :, 2],
+        field.kernels,
+        local.weights,
+        slopes=cropped(field.kernels, power[np.newaxis], cut),
         border=border,
     )
 

@@ -42,8 +42,8 @@ def propagate_variance(
     shapes = trimmed(squares / power, squares / power, _CUT)
     shapes /= shapes.sum(axis=(1, 2), keepdims=True)
     if shapes[0].size <= _COMPACT:
-        cells = _in_cells(shapes, nodes, variance.shape)
-        propagated = convolve_compact(variance, cells, border="mirror")
+        weights = _weights(nodes, Blocks.of(variance.shape, shapes.shape[1:], CELL))
+        propagated = convolve_compact(variance, shapes, weights, border="mirror")
     else:
         field = KernelField.of(shapes, nodes, tolerance=_TOLERANCE)
         propagated = convolve_field(
@@ -70,18 +70,8 @@ def propagate_matching(
     return propagate_variance(variance, np.tensordot(weights.T, kernel.basis, 1), nodes)
 
 
-def _in_cells(
-    shapes: NDArray[np.floating], nodes: Nodes, image_shape: tuple[int, ...]
-) -> NDArray[np.floating]:
-    """Return kernels of sum 1 in the cells of an image; shape (cy, cx, ky, kx)."""
-    blocks = Blocks.of(image_shape, shapes.shape[1:], CELL)
-    of_rows, of_columns = (
-        nodes.along(axis, np.mean(blocks.ends(axis), axis=0)) for axis in (0, 1)
-    )
-    if nodes.shape == (1, 1):
-        of_rows, of_columns = of_rows[:1], of_columns[:1]
-    at_nodes = shapes.reshape(*nodes.shape, *shapes.shape[1:])
-    cells: NDArray[np.floating] = np.einsum(
-        "rj,ci,jiyx->rcyx", of_rows, of_columns, at_nodes, optimize=True
-    )
-    return cells
+def _weights(nodes: Nodes, blocks: Blocks) -> NDArray[np.float64]:
+    """Return the share of each node in the middle of each cell; (cy, cx, gy * gx)."""
+    of_rows, of_columns = (nodes.along(axis, blocks.middles(axis)) for axis in (0, 1))
+    shares: NDArray[np.float64] = np.einsum("rj,ci->rcji", of_rows, of_columns)
+    return shares.reshape(*blocks.count, -1)
