@@ -189,16 +189,10 @@ def _add_up(
         line = image[top + m]
         for k in range(left, left + weights.shape[2], _STRIDE):
             p, q, r = line[k : k + n], line[k + 1 : k + 1 + n], line[k + 2 : k + 2 + n]
-            t = weights[m, :, k - left : k - left + _STRIDE]
-            u0, u1, u2, v0, v1, v2 = (
-                t[0, 0],
-                t[0, 1],
-                t[0, 2],
-                t[1, 0],
-                t[1, 1],
-                t[1, 2],
-            )
-            w0, w1, w2 = t[2, 0], t[2, 1], t[2, 2]
+            u, v, w = weights[m, 0], weights[m, 1], weights[m, 2]
+            u0, u1, u2 = u[k - left], u[k - left + 1], u[k - left + 2]
+            v0, v1, v2 = v[k - left], v[k - left + 1], v[k - left + 2]
+            w0, w1, w2 = w[k - left], w[k - left + 1], w[k - left + 2]
             for x in range(n):
                 a[x] += u0 * p[x] + u1 * q[x] + u2 * r[x]
                 b[x] += v0 * p[x] + v1 * q[x] + v2 * r[x]
