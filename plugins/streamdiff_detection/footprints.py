@@ -9,12 +9,13 @@ from scipy.spatial import cKDTree
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import disc_rows
 from streamdiff.imaging.islands import Islands
-from streamdiff.imaging.places import Places, places_in
+from streamdiff.imaging.places import Places
 from streamdiff.model import MaskPlane
 from streamdiff.model.planes import read_only
 from streamdiff_detection.peaks import Peaks
 
 _DETECTED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
+_ANY = np.int32(_DETECTED)
 _POSITIVE = np.int32(MaskPlane.DETECTED)
 _NEGATIVE = np.int32(MaskPlane.DETECTED_NEGATIVE)
 
@@ -35,6 +36,12 @@ class Footprints:
     side: NDArray[np.int64]
 
 
+def without_detections(mask: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return a copy of a mask without the detection planes."""
+    copy: NDArray[np.int32] = mask & ~_ANY
+    return copy
+
+
 def mark_detected(
     mask: NDArray[np.int32],
     score: NDArray[np.float32],
@@ -42,14 +49,15 @@ def mark_detected(
     *,
     threshold: float,
     grow: float,
-) -> NDArray[np.int32]:
-    """Return a mask with the detection planes of a significance map, no others.
+) -> Places:
+    """Mark the detection planes of a significance map, and return where they are.
 
     Both planes reach ``grow`` pixels beyond those that are ``beyond`` the threshold.
     """
-    marked: NDArray[np.int32] = mask & ~np.int32(_DETECTED)
-    _draw_discs(read_only(score), threshold, *beyond, disc_rows(grow), marked)
-    return marked
+    disc = disc_rows(grow)
+    found = _draw_discs(read_only(score), threshold, *beyond, disc, mask)
+    row, column = np.divmod(np.sort(found), max(mask.shape[1], 1))
+    return row, column
 
 
 @compiled
@@ -60,10 +68,14 @@ def _draw_discs(
     column: NDArray[np.int64],
     disc: NDArray[np.int64],
     marked: NDArray[np.int32],
-) -> None:
-    """Mark the pixels beyond the threshold, and discs around those on outlines."""
+) -> NDArray[np.int64]:
+    """Mark the pixels beyond the threshold, and discs around those on outlines.
+
+    Those that were marked by no detection before are returned.
+    """
     height, width = score.shape
     reach = len(disc) // 2
+    found = [0 for _ in range(0)]
     for i in range(len(row)):
         y, x = row[i], column[i]
         sign = np.sign(score[y, x])
@@ -74,23 +86,24 @@ def _draw_discs(
             sign * score[y, min(x + 1, width - 1)],
         )
         bit = _POSITIVE if sign > 0 else _NEGATIVE
-        if lowest >= threshold:
-            marked[y, x] |= bit
-            continue
-        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
-            half = disc[v - y + reach]
+        around = 0 if lowest >= threshold else reach
+        for v in range(max(y - around, 0), min(y + around + 1, height)):
+            half = disc[v - y + reach] if around else 0
             for u in range(max(x - half, 0), min(x + half + 1, width)):
+                if not marked[v, u] & _ANY:
+                    found.append(v * width + u)
                 marked[v, u] |= bit
+    return np.array(found, np.int64)
 
 
 def measure_footprints(
-    mask: NDArray[np.int32], peaks: Peaks, owner: NDArray[np.intp]
+    detected: Places, peaks: Peaks, owner: NDArray[np.intp]
 ) -> Footprints:
     """Return the sizes of the footprints of peaks.
 
     Parameters
     ----------
-    mask : ndarray of int32, shape (ny, nx)
+    detected : tuple of ndarray of int64
         From `mark_detected`.
     peaks : Peaks
     owner : ndarray of int, shape (n,)
@@ -104,7 +117,7 @@ def measure_footprints(
     area = np.zeros(len(peaks), np.int64)
     if not len(peaks):
         return Footprints(area=area, side=area.copy())
-    islands = Islands.of(places_in(mask, _DETECTED))
+    islands = Islands.of(detected)
     pixels = np.stack([islands.row, islands.column], axis=1)
     places_of_peaks = np.stack([peaks.row, peaks.column], axis=1)
     _, nearest = cKDTree(places_of_peaks).query(pixels)

@@ -16,7 +16,6 @@ from streamdiff.imaging.places import (
     places,
     places_beyond,
     places_in,
-    with_plane,
     with_value,
 )
 from streamdiff.model import (
@@ -31,6 +30,7 @@ from streamdiff_detection.footprints import (
     Footprints,
     mark_detected,
     measure_footprints,
+    without_detections,
 )
 from streamdiff_detection.levelling import (
     LevelRules,
@@ -148,32 +148,39 @@ class ScorePeaksFinder:
         ny, nx = difference.shape
         psf = difference.psf.centred_at((nx - 1) / 2, (ny - 1) / 2)
         width = fwhm(psf)
+        # What is found is marked in a mask that is nobody else's, step by step.
+        mask = without_detections(difference.mask)
+        difference = replace(difference, mask=mask)
         difference = roughly_levelled(difference, self._level_rules)
-        difference, rays = self._without_cosmic_rays(difference, psf)
+        difference, rays = self._without_cosmic_rays(difference, mask, psf)
         if self.reject_streaks:
-            difference = without_streaks(difference, self._level_rules)
+            difference = without_streaks(difference, mask, self._level_rules)
         difference = finely_levelled(difference, self._level_rules)
         result = scored(difference, width, self._score_rules)
         excess, raw, score = result.excess, result.raw, result.score
         del result  # before more planes are made
-        mask = self._with_trails(difference.mask, score, width)
-        # The score is nobody else's: it is changed in place.
+        if self.reject_trails:
+            trails = places(find_trails(score, width))
+            mask[trails] |= np.int32(MaskPlane.STREAK)
+        # The score is nobody else's, either.
         score[places_in(mask, MaskPlane.STREAK)] = 0
         beyond = places_beyond(score, self.threshold)
         found = find_peaks(score, beyond, raw)
         del raw
-        difference = replace(difference, mask=mask, score=score)
+        difference = replace(difference, score=score)
         peaks, sharp, metrics = self._accepted(found, difference, psf)
         tracks, spoilt = _tracks(difference, sharp, width)
         score[spoilt] = 0
         peaks = peaks.take(score[peaks.row, peaks.column] != 0)
         beyond = _taken(beyond, score[beyond] != 0)
         grow = self.grow * width / FWHM_PER_SIGMA
-        mask = mark_detected(mask, score, beyond, threshold=self.threshold, grow=grow)
+        detected = mark_detected(
+            mask, score, beyond, threshold=self.threshold, grow=grow
+        )
         mask[tracks] |= np.int32(MaskPlane.CR)
 
         owner = find_owners(peaks, psf, self._rules(width))
-        sources = _table(peaks, owner, measure_footprints(mask, peaks, owner))
+        sources = _table(peaks, owner, measure_footprints(detected, peaks, owner))
         n_sources = int(np.count_nonzero(owner == np.arange(len(peaks))))
         metrics["n_peaks_over_limit"] += n_sources - len(sources)
         metrics |= {
@@ -184,12 +191,15 @@ class ScorePeaksFinder:
             "star_shift": excess.shift,
             "relative_noise": excess.fraction,
         }
-        return replace(difference, mask=mask, metrics=metrics), sources
+        return replace(difference, metrics=metrics), sources
 
     def _without_cosmic_rays(
-        self, difference: Difference, psf: NDArray[np.float64]
+        self,
+        difference: Difference,
+        mask: NDArray[np.int32],
+        psf: NDArray[np.float64],
     ) -> tuple[Difference, Places]:
-        """Return the difference with cosmic rays masked, and where they are.
+        """Mark cosmic rays; return the difference without them, and where they are.
 
         Raises
         ------
@@ -208,15 +218,13 @@ class ScorePeaksFinder:
                 "images do not match, or the PSF is wrong; see [plugins.find."
                 "score_peaks] max_cosmic_ray_fraction"
             )
-        if not fraction:
+        mask[rays] |= np.int32(MaskPlane.CR)
+        if difference.score is None or not fraction:
             return difference, rays
-        mask = with_plane(difference.mask, rays, MaskPlane.CR)
-        if difference.score is None:
-            return replace(difference, mask=mask), rays
         spoilt = dilate_by_disc(_marked(rays, difference.shape), fwhm(psf))
         spoilt |= is_spoilt(difference, rays, psf)
         score = with_value(difference.score, places(spoilt), 0)
-        return replace(difference, mask=mask, score=score), rays
+        return replace(difference, score=score), rays
 
     def _accepted(
         self, found: Peaks, difference: Difference, psf: NDArray[np.float64]
@@ -237,14 +245,6 @@ class ScorePeaksFinder:
         }
         counts = {k: float(len(a) - len(b)) for k, (a, b) in stages.items()}
         return peaks, sharp, counts | {"n_peaks": float(len(found))}
-
-    def _with_trails(
-        self, mask: NDArray[np.int32], score: NDArray[np.float32], width: float
-    ) -> NDArray[np.int32]:
-        """Return a mask with trails, which are marked as streaks are."""
-        if not self.reject_trails:
-            return mask
-        return with_plane(mask, places(find_trails(score, width)), MaskPlane.STREAK)
 
     def _rejected(self, peaks: Peaks, mask: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether the pixels of peaks are on planes to be rejected."""

@@ -1,13 +1,11 @@
 """Streaks: what crosses most of the image in a straight line, at any angle."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.outline import count_areas
-from streamdiff.imaging.places import Places, places, with_plane
+from streamdiff.imaging.places import Places, places
 from streamdiff.imaging.streaks import find_streaks
 from streamdiff.model import Difference, MaskPlane
 from streamdiff_detection.levelling import LevelRules, roughly_levelled
@@ -21,8 +19,18 @@ _FILLED = 0.5
 _TAIL = 0.01
 
 
-def without_streaks(difference: Difference, rules: LevelRules) -> Difference:
-    """Return a roughly levelled difference with streaks masked, at any angle.
+def without_streaks(
+    difference: Difference, mask: NDArray[np.int32], rules: LevelRules
+) -> Difference:
+    """Mark streaks, at any angle; return a roughly levelled difference without them.
+
+    Parameters
+    ----------
+    difference : Difference
+        Roughly levelled.
+    mask : ndarray of int32, shape (ny, nx)
+        That of the difference, where it can be written.
+    rules : LevelRules
 
     Notes
     -----
@@ -39,8 +47,8 @@ def without_streaks(difference: Difference, rules: LevelRules) -> Difference:
         streaks = find_streak_pixels(sign * pulls, difference.shape)
         found = len(streaks[0]) > 0
         if found:
-            mask = with_plane(difference.mask, streaks, MaskPlane.STREAK)
-            difference = roughly_levelled(replace(difference, mask=mask), rules)
+            mask[streaks] |= np.int32(MaskPlane.STREAK)
+            difference = roughly_levelled(difference, rules)
             pulls = binned_pulls(difference, rules.left_out)
     return difference
 

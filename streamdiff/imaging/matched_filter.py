@@ -20,7 +20,7 @@ _BLOCK, _ALONG_AXIS, _SMALLEST_CELL = 256, 16, 32
 # The same of a PSF of which nothing is known: it may change in steps.
 _ALONG_ANY_AXIS, _LARGEST_CELL = 32, 128
 # Pixels of the blocks that are transformed together: they stay in the cache.
-_BATCH = 2**16
+_BATCH = 2**17
 # Nodes along each axis of a PSF that is a polynomial, of the fourth order at most.
 _NODES = 11
 # Of a kernel, so much may be missing at a node, and so much be cut off at its border.

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.compiled import compiled
+from streamdiff.imaging.compiled import compiled, inlined
 
-# Rows that are looked at together.
-_STRIP = 64
+# Rows that are looked at together, and pixels of a row: nearly all are good.
+_STRIP, _RUN = 64, 64
 
 
 def is_seen(
@@ -55,13 +55,10 @@ def _fill_seen(
         strip[:] = 1
         for v in range(first, stop + ky - 1):
             top, bottom = max(v - ky + 1, first), min(v + 1, stop)
-            end = 0
-            for start in range(n_columns):
-                if start < end or surrounded[v, start]:
-                    continue
-                end = start + 1
-                while end < n_columns and not surrounded[v, end]:
-                    end += 1
+            start, end = 0, 0
+            while end < n_columns:
+                start = _next(surrounded[v], end, False)
+                end = _next(surrounded[v], start, True)
                 for y in range(top, bottom):
                     row, share = sums[v - y], strip[y - first]
                     for x in range(max(start - kx + 1, 0), min(end, width)):
@@ -69,3 +66,19 @@ def _fill_seen(
         for y in range(first, stop):
             for x in range(width):
                 seen[y, x] = strip[y - first, x] >= least
+
+
+@inlined
+def _next(row: NDArray[np.bool_], start: int, wanted: bool) -> int:
+    """Return where a value is next in a row, its length if nowhere."""
+    x = start
+    while x + _RUN <= len(row):
+        n_wanted, run = 0, row[x : x + _RUN]
+        for k in range(_RUN):
+            n_wanted += run[k] == wanted
+        if n_wanted:
+            break
+        x += _RUN
+    while x < len(row) and row[x] != wanted:
+        x += 1
+    return x
