@@ -35,7 +35,7 @@ class MixedKernels:
     ----------
     weights : ndarray of float32, shape (cy, cx, n)
         The share of each kernel in that of each block.
-    lines : ndarray of float32, shape (n, ky, 2 * (width // 2 + 1))
+    lines : ndarray of float32, shape (n, ky * 2 * (width // 2 + 1))
         The spectra of the rows of the kernels.
     turns : ndarray of complex64, shape (height, ky)
         What makes of these the spectra of kernels.
@@ -64,14 +64,15 @@ class MixedKernels:
         weights[..., 1:] = np.moveaxis(of_rows @ field.weights @ of_columns.T, 0, -1)
         return cls(
             weights=weights,
-            lines=lines.view(np.float32),
+            lines=lines.view(np.float32).reshape(len(kernels), -1),
             turns=np.exp(-2j * np.pi * phases).astype(np.complex64),
         )
 
     def spectra(self, row: int, columns: slice) -> NDArray[np.complex64]:
         """Return the spectra of kernels of some blocks of a row; shape (n, ...)."""
-        mixed = np.tensordot(self.weights[row, columns], self.lines, 1)
-        spectra: NDArray[np.complex64] = self.turns @ mixed.view(np.complex64)
+        mixed = (self.weights[row, columns] @ self.lines).view(np.complex64)
+        rows = mixed.reshape(len(mixed), self.turns.shape[1], -1)
+        spectra: NDArray[np.complex64] = self.turns @ rows
         return spectra
 
 

@@ -76,7 +76,8 @@ class Exposure:
         if isinstance(self.covariance_factor, float) and self.covariance_factor > 0:
             return
         factor = np.asarray(self.covariance_factor, np.float32)
-        if factor.shape not in {(), shape} or not (factor > 0).all():
+        # The least value is not greater than 0, either, where one is NaN.
+        if factor.shape not in {(), shape} or (factor.size and not factor.min() > 0):
             raise InvalidExposureError(
                 f"{self.id}: covariance_factor must be positive, and a number or a map "
                 f"of shape {shape}"
