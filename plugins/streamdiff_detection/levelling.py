@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.background import sky_background
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.field_image import field_factors
-from streamdiff.imaging.fit_background import fit_background
+from streamdiff.imaging.fit_background import fit_thinned, thinned
 from streamdiff.model import Difference, MaskPlane
 
 _NO_DATA = np.int32(MaskPlane.NO_DATA)
@@ -51,13 +51,10 @@ class _Plane:
     left_out: MaskPlane
     missing: np.float32
 
-    @property
-    def unusable(self) -> NDArray[np.bool_]:
-        """Return where pixels do not count; shape (ny, nx)."""
-        unusable = self.left_out.in_mask(self.mask)
-        # Images have no such value: a look at each pixel is saved.
-        if not np.isnan(self.missing):
-            unusable |= self.values == self.missing
+    def unusable(self, part: tuple[slice, slice] = np.s_[:, :]) -> NDArray[np.bool_]:
+        """Return where pixels of some rows and columns do not count."""
+        unusable = self.left_out.in_mask(self.mask[part])
+        unusable |= self.values[part] == self.missing
         return unusable
 
 
@@ -113,8 +110,10 @@ def _scored(
 
 
 def _without_slope(plane: _Plane) -> NDArray[np.float32]:
-    slope = fit_background(plane.values, ~plane.unusable, _ROUGH_ORDER)
-    factors = field_factors(slope, plane.values.shape)
+    (height, width), thin = plane.values.shape, thinned(plane.values.shape)
+    usable = ~plane.unusable(thin)
+    slope = fit_thinned(plane.values[thin], usable, _ROUGH_ORDER, (height, width))
+    factors = field_factors(slope, (height, width))
     result = np.empty_like(plane.values)
     _subtract_product(plane.values, plane.mask, plane.missing, factors, result)
     return result
@@ -124,7 +123,7 @@ def _without_boxes(plane: _Plane, box: int) -> NDArray[np.float32]:
     """Return a plane without its level; that of large ones from squares of 2 x 2."""
     height, width = plane.values.shape
     if min(height, width) < _LARGE or height % 2 or width % 2:
-        level = sky_background(plane.values, plane.unusable, box=box, both_signs=True)
+        level = sky_background(plane.values, plane.unusable(), box=box, both_signs=True)
     else:
         mean = np.empty((height // 2, width // 2), np.float32)
         lost = np.empty(mean.shape, np.bool_)

@@ -36,12 +36,39 @@ def fit_background(
         Of the terms of `streamdiff.model.field.field_terms`; a 0 where no box
         counts.
     """
-    x, y, level = _box_medians(difference, usable)
+    thin = thinned(difference.shape)
+    return fit_thinned(difference[thin], usable[thin], order, difference.shape)
+
+
+def thinned(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of an image that tell its background."""
+    step = int(np.clip(min(shape) // _ROWS_PER_STEP, 1, _MAX_STEP))
+    return slice(None, None, step), slice(None, None, step)
+
+
+def fit_thinned(
+    difference: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    order: int,
+    shape: tuple[int, int],
+) -> NDArray[np.float64]:
+    """Return what `fit_background` does, from the rows and columns that it uses.
+
+    Parameters
+    ----------
+    difference : ndarray of float32
+        Of `thinned` rows and columns, as is ``usable``.
+    usable : ndarray of bool
+    order : int
+    shape : tuple of int
+        (ny, nx) of the whole.
+    """
+    x, y, level = _box_medians(np.where(usable, difference, np.float32(np.nan)), shape)
     while order > 0 and len(level) < _BOXES_PER_TERM * n_field_terms(order):
         order -= 1
     if not len(level):
         return np.zeros(1)
-    terms = field_terms(x, y, order, difference.shape).T
+    terms = field_terms(x, y, order, shape).T
     used = np.ones(len(level), bool)
     for _ in range(_PASSES):
         solution = np.linalg.lstsq(terms[used], level[used], rcond=None)[0]
@@ -52,13 +79,11 @@ def fit_background(
 
 
 def _box_medians(
-    plane: NDArray[np.float32], usable: NDArray[np.bool_]
+    values: NDArray[np.float32], shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the middles x and y of boxes, and the medians of the plane there."""
-    step = int(np.clip(min(plane.shape) // _ROWS_PER_STEP, 1, _MAX_STEP))
-    sparse = np.s_[::step, ::step]
-    values = np.where(usable[sparse], plane[sparse], np.float32(np.nan))
-    count = [max(1, round(n / _BOX)) for n in plane.shape]
+    """Return the middles x and y of boxes, and the medians of thinned values there."""
+    step = thinned(shape)[0].step
+    count = [max(1, round(n / _BOX)) for n in shape]
     level = cell_medians(values, (count[0], count[1]), least=_MIN_USABLE)
     # Boxes have ceil(n / count) of the pixels that are used.
     y, x = (
