@@ -33,7 +33,7 @@ _CELLS, _SMALLEST_CELL, _LARGEST_CELL = 32, 32, 128
 # these widths [pixel]. The cost does not depend on their heights, which are a half.
 _COMPACT, _WIDTHS = 21**2, (96, 64, 32, 16)
 # Of the tolerance of a kernel, this part is for what is cut off its change along x.
-_SLOPES = 0.03
+_SLOPES = 0.01
 # Rows of nodes whose spectra are kept; two belong to a row of blocks in work.
 _KEPT_ROWS = 16
 
