@@ -1,13 +1,13 @@
 """Planes in a temporary file, which take memory only where pixels are looked at."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdiff.imaging.mapped_pages import let_go_of_pages
 from streamdiff.model import Coadd, Exposure
 
 # Gives a plane, read from disk as its pixels are used.
@@ -20,7 +20,7 @@ def write_plane(file: IO[bytes], plane: NDArray[Any]) -> MappedPlane:
     file.write(np.ascontiguousarray(plane).data)
     file.flush()
     dtype, shape = plane.dtype, plane.shape
-    return lambda: np.memmap(file, dtype, "r", offset, shape)
+    return lambda: np.asarray(np.memmap(file, dtype, "r", offset, shape))
 
 
 def write_exposure(file: IO[bytes], exposure: Exposure) -> Callable[[], Exposure]:
@@ -28,25 +28,17 @@ def write_exposure(file: IO[bytes], exposure: Exposure) -> Callable[[], Exposure
 
     What is let go of takes no memory.
     """
-    image, variance, mask = (
-        write_plane(file, plane)
-        for plane in (exposure.image, exposure.variance, exposure.mask)
-    )
-    factor = exposure.covariance_factor
-    factor_at = write_plane(file, factor) if isinstance(factor, np.ndarray) else None
+    names = ["image", "variance", "mask"]
+    if isinstance(exposure.covariance_factor, np.ndarray):
+        names.append("covariance_factor")
+    planes = {name: write_plane(file, getattr(exposure, name)) for name in names}
     rest = _without_pixels(exposure)
 
     def made_anew() -> Exposure:
-        made = replace(
-            rest,
-            image=image(),
-            variance=variance(),
-            mask=mask(),
-            covariance_factor=factor_at() if factor_at else rest.covariance_factor,
-        )
-        if factor_at:
-            # An exposure has looked at all of them.
-            let_go_of_pages(np.asarray(made.covariance_factor))
+        made = copy(rest)
+        for name, plane in planes.items():
+            # They are those of an exposure: to check them again would read them all.
+            object.__setattr__(made, name, plane())
         return made
 
     return made_anew
