@@ -16,6 +16,7 @@ from streamdiff.imaging.places import (
     places,
     places_beyond,
     places_in,
+    surroundings,
     with_value,
 )
 from streamdiff.model import (
@@ -221,7 +222,8 @@ class ScorePeaksFinder:
         mask[rays] |= np.int32(MaskPlane.CR)
         if difference.score is None or not fraction:
             return difference, rays
-        spoilt = dilate_by_disc(_marked(rays, difference.shape), fwhm(psf))
+        marked = surroundings(rays, 0, difference.shape)
+        spoilt = dilate_by_disc(marked, fwhm(psf))
         spoilt |= is_spoilt(difference, rays, psf)
         score = with_value(difference.score, places(spoilt), 0)
         return replace(difference, score=score), rays
@@ -284,12 +286,6 @@ class ScorePeaksFinder:
             min_separation=self.min_separation * width,
             lobe_separation=self.lobe_separation * width,
         )
-
-
-def _marked(here: Places, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    marked = np.zeros(shape, np.bool_)
-    marked[here] = True
-    return marked
 
 
 def _tracks(

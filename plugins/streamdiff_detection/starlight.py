@@ -12,6 +12,8 @@ from streamdiff.model.planes import read_only
 
 # Stars at least so significant tell how well positions agree.
 _PLACED = 50.0
+# Rows that are looked at together.
+_STRIP = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,10 +61,19 @@ class Starlight:
 
     def bright(self, least: float) -> Places:
         """Return rows and columns of pixels near ``stars`` that reach a score."""
-        row, column = self.stars
         enough = self.score[self.stars] >= least
-        bright = row[enough], column[enough]
-        return places(surroundings(bright, self.reach, self.score.shape))
+        row, column = (each[enough] for each in self.stars)
+        (ny, nx), reach = self.score.shape, self.reach
+        rows, columns = [row[:0]], [column[:0]]
+        # Strip by strip: no plane is made.
+        for first in range(0, ny, _STRIP):
+            last = min(first + _STRIP, ny)
+            near = slice(*np.searchsorted(row, (first - reach, last + reach)))
+            stars = row[near] - first, column[near]
+            y, x = places(surroundings(stars, reach, (last - first, nx)))
+            rows.append(first + y)
+            columns.append(x)
+        return np.concatenate(rows), np.concatenate(columns)
 
     def offsets(
         self, score: NDArray[np.float32], usable: NDArray[np.bool_]

@@ -161,7 +161,7 @@ def test_a_map_is_divided_by_the_noise_at_each_pixel(shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "width"), [((1, 5), 1.0), ((7, 3), 4.0), ((60, 45), 2.5)]
+    ("shape", "width"), [((1, 5), 1.0), ((7, 3), 4.0), ((60, 45), 2.5), ((600, 9), 3.0)]
 )
 def test_the_brightest_star_near_a_pixel_is_that_of_a_square(shape, width):
     score = np.random.default_rng(6).normal(0, 100, shape).astype(np.float32)
