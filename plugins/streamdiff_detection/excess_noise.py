@@ -19,7 +19,7 @@ from streamdiff.imaging.islands import Islands
 from streamdiff.imaging.noise import quantile, robust_std
 from streamdiff.imaging.places import Places, places_beyond, surroundings
 from streamdiff.model.planes import read_only
-from streamdiff_detection.starlight import Starlight, raise_to
+from streamdiff_detection.starlight import Pixels, Starlight, raise_to
 
 # Stars brighter than this tell the error of the match, pixels below show sky.
 _STAR, _SKY = 200.0, 5.0
@@ -168,7 +168,7 @@ def _divide(
 def measure_excess(
     score: NDArray[np.float32],
     stars: Starlight,
-    usable: NDArray[np.bool_],
+    usable: Pixels,
     *,
     trusted: bool = True,
     settled: bool = False,
@@ -179,16 +179,19 @@ def measure_excess(
     ----------
     score : ndarray of float32, shape (ny, nx)
     stars : Starlight
-    usable : ndarray of bool, shape (ny, nx)
+    usable : ndarray of bool, shape (ny, nx), or what is indexed as one
     trusted : bool
         Whether the variance accounts for the noise of the sky at the least, and
         a spread near 1 is taken for 1.
     settled : bool
         Whether the map accounts for the positions of stars already.
     """
-    if np.count_nonzero(usable) < _MIN_PIXELS:
+    # Neighbours know the same noise: of a large map, some pixels tell it.
+    step = max(isqrt(score.size // _MAX_VALUES), 1)
+    some = usable[::step, ::step]
+    if np.count_nonzero(some) < _MIN_PIXELS:
         return ExcessNoise()
-    spread = _spread(score, stars, usable)
+    spread = _spread(score, stars, some, step)
     if not spread > (_SIGNIFICANT_SPREAD if trusted else 0):
         spread = 1.0
     shift = 0.0 if settled else _shift(score, stars, usable, spread)
@@ -205,11 +208,13 @@ def _spread(
     score: NDArray[np.float32],
     stars: Starlight,
     usable: NDArray[np.bool_],
+    step: int,
 ) -> float:
-    # Neighbours know the same noise: of a large map, some pixels tell it.
-    step = max(isqrt(score.size // _MAX_VALUES), 1)
-    some = np.s_[::step, ::step]
-    values, around, usable = score[some], stars.around(step), usable[some]
+    """Return the spread where there are no stars, of every ``step``-th row and column.
+
+    Only ``usable`` pixels of these count.
+    """
+    values, around = score[::step, ::step], stars.around(step)
     # Crowded fields have no blank sky: the emptiest part of them is to do.
     emptiest = quantile(around[usable], _EMPTIEST)
     sky = usable & (around <= max(_SKY, emptiest))
@@ -222,7 +227,7 @@ def _spread(
 def _shift(
     score: NDArray[np.float32],
     stars: Starlight,
-    usable: NDArray[np.bool_],
+    usable: Pixels,
     spread: float,
 ) -> float:
     """Return by how much positions of stars scatter beyond their errors [pixel].

@@ -1,6 +1,7 @@
 """From a difference to a significance map that its noise accounts for."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Scored:
 def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     """Return the significance of a difference with a PSF of a width [pixel]."""
     raw, template = _significances(difference, rules)
-    measured = _measured(raw, difference.mask)
+    measured = _Measured.of(raw, difference.mask)
     stars = Starlight.of(template, width)
     excess = measure_excess(
         raw,
@@ -74,33 +75,44 @@ def scored(difference: Difference, width: float, rules: ScoreRules) -> Scored:
     return Scored(raw=raw, score=excess.calibrated(raw, stars), excess=excess)
 
 
-def _measured(score: NDArray[np.float32], mask: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return where the noise of a map can be told: where it has a value.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Measured:
+    """Where the noise of a map can be told: where it has a value.
 
     Beside holes the variance is that of what is filled in: next to nothing is
     significant there, neither noise nor the stars. If possible, that is left out.
     """
-    clear = np.empty(score.shape, np.bool_)
-    n_known = _mark_clear(read_only(score), mask, np.int32(_DOUBTED), clear)
-    enough = np.count_nonzero(clear) >= _MIN_CLEAR * n_known
-    return clear if enough else score != 0
+
+    score: NDArray[np.float32]
+    mask: NDArray[np.int32]
+    doubted: np.int32
+
+    @classmethod
+    def of(cls, score: NDArray[np.float32], mask: NDArray[np.int32]) -> "_Measured":
+        doubted = np.int32(_DOUBTED)
+        n_known, n_clear = _count(read_only(score), read_only(mask), doubted)
+        enough = n_clear >= _MIN_CLEAR * n_known
+        return cls(score=score, mask=mask, doubted=doubted if enough else np.int32(0))
+
+    def __getitem__(self, part: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+        """Return it for some pixels, as a plane of bools does."""
+        measured: NDArray[np.bool_] = self.score[part] != 0
+        measured &= (self.mask[part] & self.doubted) == 0
+        return measured
 
 
 @compiled
-def _mark_clear(
-    score: NDArray[np.float32],
-    mask: NDArray[np.int32],
-    doubted: np.int32,
-    clear: NDArray[np.bool_],
-) -> int:
-    """Fill in where there is no doubt, and return how many values there are."""
-    n_known = 0
+def _count(
+    score: NDArray[np.float32], mask: NDArray[np.int32], doubted: np.int32
+) -> tuple[int, int]:
+    """Return how many values there are, and how many without doubt."""
+    n_known, n_clear = 0, 0
     for y in range(score.shape[0]):
         for x in range(score.shape[1]):
             known = score[y, x] != 0
             n_known += known
-            clear[y, x] = known & ((mask[y, x] & doubted) == 0)
-    return n_known
+            n_clear += known & ((mask[y, x] & doubted) == 0)
+    return n_known, n_clear
 
 
 def _significances(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,14 @@ from streamdiff.model.planes import read_only
 _PLACED = 50.0
 # Rows that are looked at together.
 _STRIP = 256
+
+
+class Pixels(Protocol):
+    """What tells of pixels whether they can be used."""
+
+    def __getitem__(self, part: Any, /) -> NDArray[np.bool_]:  # noqa: ANN401
+        """Return it for those of an index, as arrays have."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +85,7 @@ class Starlight:
         return np.concatenate(rows), np.concatenate(columns)
 
     def offsets(
-        self, score: NDArray[np.float32], usable: NDArray[np.bool_]
+        self, score: NDArray[np.float32], usable: Pixels
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return by how much stars are off, along x and along y, and the errors.
 
@@ -84,7 +93,7 @@ class Starlight:
         ----------
         score : ndarray of float32, shape (ny, nx)
             Of the difference.
-        usable : ndarray of bool, shape (ny, nx)
+        usable : ndarray of bool, shape (ny, nx), or what is indexed as one
 
         Notes
         -----
@@ -92,10 +101,13 @@ class Starlight:
         highest, the slope of that is -d d2T/dx2, and the variance of the slope of
         the noise is -(d2T/dx2) / T, by the definition of a matched filter.
         """
-        row, column = self.stars
-        highest = np.empty(len(row), np.bool_)
-        _mark_highest(row, column, read_only(self.score), usable, highest)
-        row, column = row[highest], column[highest]
+        highest = np.empty(len(self.stars[0]), np.bool_)
+        _mark_highest(*self.stars, read_only(self.score), highest)
+        row, column = (each[highest] for each in self.stars)
+        down, along = np.indices((3, 3)).reshape(2, 9) - 1
+        around = row[:, np.newaxis] + down, column[:, np.newaxis] + along
+        known = usable[around].all(axis=1)
+        row, column = row[known], column[known]
         offset, error = [np.zeros(0)], [np.zeros(0)]
         for dy, dx in ((0, 1), (1, 0)):
             after, before = (row + dy, column + dx), (row - dy, column - dx)
@@ -113,10 +125,9 @@ def _mark_highest(
     row: NDArray[np.int64],
     column: NDArray[np.int64],
     score: NDArray[np.float32],
-    usable: NDArray[np.bool_],
     highest: NDArray[np.bool_],
 ) -> None:
-    """Mark the pixels that none beside them exceeds, nor is unknown."""
+    """Mark the pixels that none beside them exceeds, but for those on the border."""
     height, width = score.shape
     for i in range(len(row)):
         y, x = row[i], column[i]
@@ -124,7 +135,7 @@ def _mark_highest(
         highest[i] = inside
         for k in range(9 if inside else 0):
             v, u = y + k // 3 - 1, x + k % 3 - 1
-            highest[i] &= usable[v, u] & (score[v, u] <= score[y, x])
+            highest[i] &= score[v, u] <= score[y, x]
 
 
 @compiled
