@@ -249,7 +249,9 @@ def _fraction(
 ) -> float:
     """Return the fraction of the light that makes usual what is left of it."""
     step = -(-len(where) // _MAX_PIXELS)
-    here = where.row[::step], where.column[::step]
+    row, column = where.row[::step], where.column[::step]
+    # As compiled functions know them from the warm-up.
+    here = np.ascontiguousarray(row), np.ascontiguousarray(column)
     size, noise, light = (
         v.astype(float)
         for v in (
