@@ -10,7 +10,7 @@ from streamdiff.imaging.convolve import convolve
 from streamdiff.imaging.difference_mask import dilate_mask
 from streamdiff.imaging.interpolate import core_radius
 from streamdiff.model import ConstantPsf, Exposure, GridPsf, MaskPlane, Psf
-from streamdiff.model.psf import sample_on_grid
+from streamdiff.model.varying_psf import sample_on_grid
 from streamdiff_al.pixels import Pixels
 
 

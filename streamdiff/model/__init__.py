@@ -26,9 +26,10 @@ from streamdiff.model.kernel_candidates import CandidateStatus, KernelCandidates
 from streamdiff.model.mask import NO_PLANES, UNUSABLE, MaskPlane
 from streamdiff.model.outcomes import Outcome, Reason, Skip
 from streamdiff.model.preload_hint import PreloadHint
-from streamdiff.model.psf import ConstantPsf, GridPsf, PolynomialPsf, Psf, UnknownPsf
+from streamdiff.model.psf import ConstantPsf, Psf, UnknownPsf
 from streamdiff.model.star_list import StarList
 from streamdiff.model.template import Template
+from streamdiff.model.varying_psf import GridPsf, PolynomialPsf
 
 __all__ = [
     "DETECTION_COLUMNS",

@@ -35,7 +35,7 @@ from streamdiff.model import (
     TemplateUse,
     VisitReady,
 )
-from streamdiff.model.psf import PolynomialPsf, sample_on_grid
+from streamdiff.model.varying_psf import PolynomialPsf, sample_on_grid
 from streamdiff.pipeline.alerts import make_alerts
 from streamdiff.stages import Images
 from streamdiff.testing import MoffatProfile, Scene

@@ -13,7 +13,7 @@ from streamdiff.model import (
     Noise,
     PolynomialPsf,
 )
-from streamdiff.model.psf import sample_on_grid
+from streamdiff.model.varying_psf import sample_on_grid
 from streamdiff.testing import GaussianProfile, MoffatProfile, PointSource, Scene
 
 PROFILE = MoffatProfile(fwhm=4.0, ellipticity=0.3, angle=30)

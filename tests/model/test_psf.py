@@ -9,10 +9,10 @@ from streamdiff.model.psf import (
     fwhm,
     nearest_pixel,
     noise_equivalent_area,
-    sample_on_grid,
     shift_matrix,
     toeplitz,
 )
+from streamdiff.model.varying_psf import sample_on_grid
 
 SIDE = 41
 

@@ -12,7 +12,7 @@ from streamdiff.adapters.fits.celestial import wcs_header
 from streamdiff.adapters.fits.extensions import Extension, Extensions
 from streamdiff.errors import InvalidExposureError
 from streamdiff.model import ConstantPsf, GridPsf, MaskPlane, Psf, UnknownPsf
-from streamdiff.model.psf import sample_on_grid
+from streamdiff.model.varying_psf import sample_on_grid
 
 NANOJANSKY, UNCALIBRATED = "nJy", "adu"
 COVARIANCE_KEYWORD, COVARIANCE_EXTENSION = "COVFACT", "COVARIANCE_FACTOR"
