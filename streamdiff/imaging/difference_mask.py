@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from streamdiff.imaging.compiled import compiled, inlined
 from streamdiff.imaging.interpolate import dilate_bits_by_disc
 from streamdiff.model import UNUSABLE, MaskPlane
+from streamdiff.model.planes import read_only
 
 # What was found on the inputs says nothing about the difference.
 _DROPPED = MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE
@@ -64,7 +65,7 @@ def combine_masks(
         Width [pixel] of the border where the kernel's core leaves the image.
     """
     mask = np.empty(science.shape, np.int32)
-    _combine(science, template, no_data, mask)
+    _combine(read_only(science), read_only(template), no_data, mask)
     if edge:
         mask[:edge] |= np.int32(MaskPlane.EDGE)
         mask[-edge:] |= np.int32(MaskPlane.EDGE)

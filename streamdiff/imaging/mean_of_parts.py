@@ -63,11 +63,12 @@ class MeanOfParts:
             mask,
             factor,
             known,
-            self._image[rows, columns],
-            self._variance[rows, columns],
-            self._power[rows, columns],
-            self._weight[rows, columns],
-            self._mask[rows, columns],
+            (rows.start, columns.start),
+            self._image,
+            self._variance,
+            self._power,
+            self._weight,
+            self._mask,
         )
         return Added(
             n_usable=n_usable, known=known, mean_weight=total / max(n_known, 1)
@@ -96,13 +97,15 @@ def _add(
     mask: Bits,
     factor: Plane,
     known: Flags,
+    corner: tuple[int, int],
     sum_image: Plane,
     sum_variance: Plane,
     sum_power: Plane,
     sum_weight: Plane,
     all_bits: Bits,
 ) -> tuple[int, int, float]:
-    """Add a part to the sums, and return how much of it there is."""
+    """Add a part to the sums from a corner on, and return how much of it there is."""
+    top, left = corner
     n_usable, n_known, total = 0, 0, 0.0
     is_map = factor.size > 1
     for row in range(image.shape[0]):
@@ -120,11 +123,12 @@ def _add(
             total += weight
             weighted = weight * noise
             power = factor[row, column] if is_map else factor[0, 0]
-            sum_image[row, column] += weight * value
-            sum_variance[row, column] += weighted
-            sum_power[row, column] += weighted * power
-            sum_weight[row, column] += weight
-            all_bits[row, column] |= bits
+            y, x = top + row, left + column
+            sum_image[y, x] += weight * value
+            sum_variance[y, x] += weighted
+            sum_power[y, x] += weighted * power
+            sum_weight[y, x] += weight
+            all_bits[y, x] |= bits
     return n_usable, n_known, total
 
 

@@ -38,9 +38,10 @@ def shifted_with_derivatives(
     (ky, kx), n_orders = stamps.shape[1:], order + 1
     to_x = np.empty((len(shift), n_orders, kx, kx))
     to_y = np.empty((len(shift), n_orders, ky, ky))
+    along_x, along_y = np.ascontiguousarray(shift.T)
     # Transposed, a shift is one the other way.
-    _fill_matrices(-shift[:, 0], -1.0, to_x)
-    _fill_matrices(shift[:, 1], 1.0, to_y)
+    _fill_matrices(-along_x, -1.0, to_x)
+    _fill_matrices(along_y, 1.0, to_y)
     moved = to_y.reshape(-1, n_orders * ky, ky) @ stamps
     moved = moved.reshape(-1, n_orders, ky, kx)
     orders = [(t - by_y, by_y) for t in range(n_orders) for by_y in range(t + 1)]
