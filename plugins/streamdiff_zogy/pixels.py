@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from streamdiff.imaging.compiled import compiled
 from streamdiff.imaging.interpolate import fill_unusable
+from streamdiff.imaging.places import Places, places
 from streamdiff.model import UNUSABLE, Exposure, MaskPlane
 
 # Transforms in single precision spread 1e-7 of the largest value over a block: what
@@ -32,14 +33,14 @@ class Holes:
     ----------
     unusable : ndarray of bool, shape (ny, nx)
         Whether a pixel is not good in both.
-    saturated : ndarray of bool, shape (ny, nx)
-        Whether that is for saturation.
+    saturated : tuple of ndarray of int, shape (n,)
+        Rows and columns of those where that is for saturation.
     no_data : ndarray of bool, shape (ny, nx)
         Whether one of them has no value there at all.
     """
 
     unusable: NDArray[np.bool_]
-    saturated: NDArray[np.bool_]
+    saturated: Places
     no_data: NDArray[np.bool_]
 
     @classmethod
@@ -50,7 +51,7 @@ class Holes:
             _classify(exposure.image, exposure.variance, exposure.mask, state)
         return cls(
             unusable=state != _GOOD,
-            saturated=state == _SATURATED,
+            saturated=places(state == _SATURATED),
             no_data=state == _NO_DATA,
         )
 
@@ -103,7 +104,7 @@ class PixelPair:
         # What is beyond the border is filled in, too.
         doubt = np.pad(holes.unusable.view(np.uint8), margin, constant_values=_DOUBT)
         inner = doubt[margin:-margin, margin:-margin]
-        np.copyto(inner, _DOUBT_OF_CORE, where=holes.saturated)
+        inner[holes.saturated] = _DOUBT_OF_CORE
         generators = np.random.default_rng(_seed(science)).spawn(2)
         pixels = [
             _filled(exposure, holes.unusable, margin, generator)

@@ -25,7 +25,7 @@ _INTERPOLATED = int(MaskPlane.INTRP)
 _DAMAGED = int(MaskPlane.BAD | MaskPlane.CR)
 # New rows that are made together: what they need of the old ones is all that is kept
 # in memory of planes that are mapped from a file.
-_BAND = 256
+_BAND = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
